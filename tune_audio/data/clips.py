@@ -1,0 +1,36 @@
+"""What every data set is listed as, before a sample of it is decoded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLE_RATE = 16_000
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A stretch of a recording and what is known of it.
+
+    `labels` holds one label, or several in a multi-label data set. `split` is one of `SPLITS`
+    where the data set has an official one. `group` is the speaker or the source recording: what
+    must not stand in two splits when a data set is split by speaker. `seconds` None means to the
+    end of the recording.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    split: str | None = None
+    group: str | None = None
+    fold: int | None = None
+    start_seconds: float = 0.0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All clips of a data set, its labels in their official order, and its background noise."""
+
+    clips: tuple[Clip, ...]
+    labels: tuple[str, ...]
+    noise: tuple[Path, ...] = ()
+    multi_label: bool = False

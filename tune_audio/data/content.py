@@ -1,0 +1,97 @@
+"""The name of a corpus: a hash of what is in its files, and a quick way to the same hash.
+
+Two keys. The content key hashes every byte of every recording. The status key hashes sizes, times
+and inodes, which takes milliseconds, and the cache remembers which content key it led to. Setting
+a file's modification time back does not hide a change: ctime cannot be set.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import soundfile
+import soxr
+
+from tune_audio.data.audio import BadAudio, open_regular
+from tune_audio.data.clips import SAMPLE_RATE, SPLITS
+from tune_audio.data.progress import Track
+from tune_audio.data.split import Selection
+
+CORPUS_FORMAT = 1
+# A file changed twice within a tick of the file system's clock looks unchanged after the first;
+# 2 s is the coarsest clock in use (FAT).
+CLOCK_TICK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the file system says of the recordings, without opening them."""
+
+    key: str
+    settled: bool  # False: a file is so new that it could still change without being seen
+
+
+def recordings(selection: Selection) -> dict[str, Path]:
+    """Every file that the selection is cut from, once, by its name."""
+    files = dict(zip(selection.noise_names, selection.noise, strict=True))
+    files |= {n: clip.path for n, clip in zip(selection.names, selection.clips, strict=True)}
+    return files
+
+
+def describe(selection: Selection, clip_seconds: float) -> str:
+    """Digest of everything but the recordings that decides what a corpus holds."""
+    lines = [
+        repr((CORPUS_FORMAT, SAMPLE_RATE, clip_seconds, selection.labels, selection.multi_label)),
+        # Another decoder or resampler may give other samples for the same bytes.
+        repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),
+        repr(selection.noise_names),
+    ]
+    for name, clip, part in zip(selection.names, selection.clips, selection.split, strict=True):
+        where = (name, clip.start_seconds, clip.seconds, int(part))
+        lines.append(repr((*where, clip.labels, clip.group)))
+    return _digest(lines)
+
+
+def status_of(files: Mapping[str, Path], description: str) -> Status:
+    """The status key; two calls agree when no file was touched between them."""
+    now, newest = time.time(), 0.0
+    lines = [description]
+    for name, path in files.items():
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            lines.append(repr((name, error.errno)))
+            continue
+        newest = max(newest, status.st_mtime, status.st_ctime)
+        times = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        lines.append(repr((name, *times)))
+    return Status(_digest(lines), settled=newest < now - CLOCK_TICK_SECONDS)
+
+
+def content_key(
+    files: Mapping[str, Path],
+    description: str,
+    threads: Executor,
+    track: Track,
+) -> str:
+    """Hash of the description and of the bytes of all files, 32 hexadecimal digits."""
+    hashes = track(threads.map(_file_digest, files.values()), "Checking recordings", len(files))
+    lines = [repr(pair) for pair in zip(files, hashes, strict=True)]
+    return _digest([description, *lines])
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
+    except (BadAudio, OSError) as error:
+        return f"unreadable: {error}"
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,232 @@
+"""What every data set becomes: one memory-mapped file of 16-bit samples, decoded once."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated, Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from filelock import FileLock, Timeout
+
+from tune_audio.cache import publish_text, published_folder
+from tune_audio.data import DATASETS
+from tune_audio.data.clips import SPLITS
+from tune_audio.data.content import content_key, describe, recordings, status_of
+from tune_audio.data.decode import write_corpus
+from tune_audio.data.progress import say, tracking
+from tune_audio.data.split import Selection, check_coverage, select_clips
+from tune_audio.errors import UserError
+
+SHOWN_BAD_FILES = 3
+
+
+@dataclass
+class Corpus:
+    """Decoded clips of a data set, ordered by split; pickled as the path it is mapped from.
+
+    Clip i is `samples[start[i] : start[i] + length[i]]`, 16 kHz int16. `targets` are label indices
+    (n,) int64 or, for a multi-label set, multi-hot (n, labels) float32. `split` (n,) uint8 indexes
+    SPLITS. `names` are paths relative to the data set's root. `clip_ids` (n,) uint64 name a clip
+    whatever the subset it is in. `skipped` lists (path, reason) of what could not be read.
+    """
+
+    folder: Path
+    fingerprint: str
+    labels: list[str]
+    multi_label: bool
+    clip_samples: int
+    samples: np.memmap = field(repr=False)
+    start: np.ndarray = field(repr=False)
+    length: np.ndarray = field(repr=False)
+    targets: np.ndarray = field(repr=False)
+    split: np.ndarray = field(repr=False)
+    group: list[str] = field(repr=False)
+    names: list[str] = field(repr=False)
+    clip_ids: np.ndarray = field(repr=False)
+    noise: list[np.ndarray] = field(repr=False)
+    skipped: list[tuple[str, str]] = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Corpus":
+        """Map a corpus that `load_corpus` has built. Raises if it is not there or not whole."""
+        about = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+        samples = np.memmap(folder / "samples.int16", dtype=np.int16, mode="r")
+        if len(samples) != about["total_samples"]:
+            raise ValueError(f"{folder}: {len(samples)} of {about['total_samples']} samples")
+        with np.load(folder / "tables.npz") as tables:
+            columns = {name: tables[name] for name in tables.files}
+        ranges = zip(columns.pop("noise_start"), columns.pop("noise_length"), strict=True)
+        return cls(
+            folder=folder,
+            fingerprint=folder.name,
+            labels=about["labels"],
+            multi_label=about["multi_label"],
+            clip_samples=about["clip_samples"],
+            samples=samples,
+            group=about["group"],
+            names=about["names"],
+            noise=[samples[start : start + length] for start, length in ranges],
+            skipped=[(path, reason) for path, reason in about["skipped"]],
+            **columns,
+        )
+
+    def __reduce__(self) -> tuple:
+        return Corpus.open, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def rows(self, split: str) -> np.ndarray:
+        """int64 rows of "train", "validation" or "test", in order."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def waveforms(self, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+        """float32 (len(rows), clip_samples) in [-1, 1).
+
+        A shorter clip is followed by zeros, of a longer one the centre is taken.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        length = self.length[rows]
+        first = self.start[rows] + np.maximum(length - self.clip_samples, 0) // 2
+        windows = np.lib.stride_tricks.sliding_window_view(self.samples, self.clip_samples)
+        out = np.multiply(windows[first], np.float32(2.0**-15), dtype=np.float32)
+        for row in np.flatnonzero(length < self.clip_samples):
+            out[row, length[row] :] = 0.0
+        return out
+
+
+def load_corpus(
+    name: str,
+    root: Path,
+    *,
+    labels: list[str] | Literal["all"] = "all",
+    clips_per_label: Annotated[int, Ge(1)] | None = None,
+    split: Literal["official"] | tuple[float, float, float] = "official",
+    split_by: Literal["label", "speaker"] = "label",
+    clip_seconds: Annotated[float, Gt(0), Le(60)] = 1.0,
+    max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
+    seed: int = 0,
+    cache: Path,
+    progress: bool = False,
+    **dataset_options: Any,
+) -> Corpus:
+    """The corpus of data set `name` in folder `root`, from the cache or decoded into it.
+
+    The rest of the data set's options go to its listing function. One process decodes while others
+    wait for it. Raises UserError for a wrong choice, a folder that does not fit, more than
+    `max_bad_share` of unreadable recordings, and files that change while they are read.
+    """
+    if name not in DATASETS:
+        raise UserError(f"data.name: got {name!r}; allowed are {', '.join(DATASETS)}.")
+    root = Path(root).absolute()
+    if not root.is_dir():
+        raise UserError(
+            f"data.root: {root} is not a folder. Give the folder of {name} with --data FOLDER"
+            " (or let --download fetch it, where the data set can be downloaded)."
+        )
+    try:
+        listing = resolve_name(DATASETS[name])(root, **dataset_options)
+    except OSError as error:
+        raise UserError(f"data.root: {error.filename or root}: {error.strerror}.") from error
+    selection = select_clips(
+        listing,
+        root,
+        labels=labels,
+        clips_per_label=clips_per_label,
+        split=split,
+        split_by=split_by,
+        seed=seed,
+    )
+    try:
+        corpus = _find_or_build(selection, clip_seconds, Path(cache).absolute(), progress)
+    except OSError as error:
+        raise UserError(
+            f"cache folder {cache}: {error.strerror or error}. "
+            "Make room there, or set TUNE_AUDIO_CACHE to another folder."
+        ) from error
+    _check_bad_share(corpus.skipped, len(recordings(selection)), max_bad_share)
+    train = corpus.targets[corpus.rows("train")]
+    columns = np.flatnonzero(train.any(axis=0)) if corpus.multi_label else np.unique(train)
+    check_coverage(corpus.labels, {corpus.labels[column] for column in columns}, corpus.split)
+    return corpus
+
+
+def _find_or_build(
+    selection: Selection, clip_seconds: float, cache: Path, progress: bool
+) -> Corpus:
+    corpora = cache / "corpora"
+    files = recordings(selection)
+    description = describe(selection, clip_seconds)
+    status = status_of(files, description)
+    seen = corpora / "seen" / status.key
+    if seen.is_file() and (corpus := _open_if_whole(corpora / seen.read_text())):
+        return corpus
+
+    def check_unchanged() -> None:
+        if status_of(files, description).key != status.key:
+            raise UserError("data.root: recordings changed while they were read; run it again.")
+
+    with ThreadPoolExecutor(_thread_count()) as threads, tracking(progress) as track:
+        folder = corpora / content_key(files, description, threads, track)
+        with _locked(folder, progress):
+            if not _open_if_whole(folder):
+                with published_folder(folder) as partial:
+                    write_corpus(
+                        partial,
+                        selection,
+                        clip_seconds=clip_seconds,
+                        threads=threads,
+                        track=track,
+                    )
+                    check_unchanged()
+    check_unchanged()
+    if status.settled:
+        publish_text(seen, folder.name)
+    return Corpus.open(folder)
+
+
+def _open_if_whole(folder: Path) -> Corpus | None:
+    try:
+        return Corpus.open(folder)
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+@contextmanager
+def _locked(folder: Path, progress: bool) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if progress:
+            say("Another process is decoding these recordings; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _thread_count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_bad_share(skipped: list[tuple[str, str]], total: int, max_bad_share: float) -> None:
+    if len(skipped) <= max_bad_share * total:
+        return
+    shown = "; ".join(f"{path} {reason}" for path, reason in skipped[:SHOWN_BAD_FILES])
+    more = f"; and {len(skipped) - SHOWN_BAD_FILES} more" if len(skipped) > SHOWN_BAD_FILES else ""
+    raise UserError(
+        f"data.max_bad_share: {len(skipped)} of {total} recordings cannot be used, more than "
+        f"{max_bad_share:g} of them: {shown}{more}. Repair or remove them, or raise the share."
+    )

@@ -1,0 +1,124 @@
+"""From chosen clips to the files of a corpus.
+
+Decoding runs in threads, not processes: libsndfile and soxr work without Python's lock.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import numpy as np
+
+from tune_audio.data.audio import BadAudio, printable, read_audio
+from tune_audio.data.clips import SAMPLE_RATE, Clip
+from tune_audio.data.progress import Track
+from tune_audio.data.split import Selection, clip_id
+
+# What is decoded and not yet written: it bounds memory, whatever the size of the data set.
+CLIPS_IN_FLIGHT = 256
+LONGEST_NOISE_SECONDS = 600.0
+
+
+def write_corpus(
+    folder: Path,
+    selection: Selection,
+    *,
+    clip_seconds: float,
+    threads: Executor,
+    track: Track,
+) -> None:
+    """Decode the selection into `samples.int16`, `tables.npz` and `corpus.json` in `folder`.
+
+    A clip longer than `clip_seconds` is cut to its centre. What cannot be decoded becomes an entry
+    of `skipped`, with its reason.
+    """
+    clips = [(clip, clip_seconds) for clip in selection.clips]
+    noise = [(Clip(path, ()), LONGEST_NOISE_SECONDS) for path in selection.noise]
+    names = [*selection.names, *selection.noise_names]
+    clip_samples = round(clip_seconds * SAMPLE_RATE)
+    lengths = np.zeros(len(names), dtype=np.int64)
+    skipped: dict[str, str] = {}
+    with (folder / "samples.int16").open("wb") as file:
+        decoded = track(_decode_all([*clips, *noise], threads), "Decoding", len(names))
+        for row, samples in enumerate(decoded):
+            if isinstance(samples, BadAudio):
+                skipped.setdefault(printable(names[row]), str(samples))
+                continue
+            file.write(samples.tobytes())
+            lengths[row] = len(samples)
+        # A reader may take clip_samples from the start of any clip.
+        file.write(bytes(2 * clip_samples))
+    _write_tables(folder, selection, clip_samples, lengths, skipped)
+
+
+def _decode_all(
+    jobs: Iterable[tuple[Clip, float]], threads: Executor
+) -> Iterator[np.ndarray | BadAudio]:
+    """Results in the order of the jobs, a bounded number of them ahead of the reader."""
+    pending: deque[Future] = deque()
+    for clip, longest_seconds in jobs:
+        pending.append(threads.submit(_decode, clip, longest_seconds))
+        if len(pending) == CLIPS_IN_FLIGHT:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _decode(clip: Clip, longest_seconds: float) -> np.ndarray | BadAudio:
+    try:
+        return read_audio(
+            clip.path,
+            start_seconds=clip.start_seconds,
+            seconds=clip.seconds,
+            longest_seconds=longest_seconds,
+        )
+    except BadAudio as reason:
+        return reason
+
+
+def _write_tables(
+    folder: Path,
+    selection: Selection,
+    clip_samples: int,
+    lengths: np.ndarray,
+    skipped: dict[str, str],
+) -> None:
+    starts = np.cumsum(lengths) - lengths
+    count = len(selection.clips)
+    read = np.flatnonzero(lengths[:count])
+    noise = count + np.flatnonzero(lengths[count:])
+    clips = [selection.clips[row] for row in read]
+    names = [selection.names[row] for row in read]
+    ids = [clip_id(name, clip.start_seconds) for name, clip in zip(names, clips, strict=True)]
+    np.savez(
+        folder / "tables.npz",
+        start=starts[read],
+        length=lengths[read],
+        targets=_targets(clips, selection.labels, selection.multi_label),
+        split=selection.split[read],
+        clip_ids=np.array(ids, dtype=np.uint64),
+        noise_start=starts[noise],
+        noise_length=lengths[noise],
+    )
+    about = {
+        "labels": selection.labels,
+        "multi_label": selection.multi_label,
+        "clip_samples": clip_samples,
+        "total_samples": int(lengths.sum()) + clip_samples,
+        "group": [clip.group or "" for clip in clips],
+        "names": names,
+        "skipped": list(skipped.items()),
+    }
+    (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _targets(clips: list[Clip], labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
+    index = {label: column for column, label in enumerate(labels)}
+    if not multi_label:
+        return np.array([index[clip.labels[0]] for clip in clips], dtype=np.int64)
+    targets = np.zeros((len(clips), len(labels)), dtype=np.float32)
+    for row, clip in enumerate(clips):
+        targets[row, [index[label] for label in clip.labels if label in index]] = 1.0
+    return targets

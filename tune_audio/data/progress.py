@@ -1,0 +1,80 @@
+"""One way to show how far something is: rich, on the terminal's error stream."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+Track = Callable[[Iterable, str, int], Iterable]
+
+
+@contextmanager
+def tracking(enabled: bool) -> Iterator[Track]:
+    """A function `track(iterable, description, total)` that shows a bar while it is iterated."""
+    with _progress(MofNCompleteColumn(), disable=not enabled) as bars:
+        yield lambda items, description, total: bars.track(items, total, description=description)
+
+
+class DownloadBar:
+    """The progress bar that pooch drives: it sets `total`, calls update, reset and close."""
+
+    def __init__(self, description: str) -> None:
+        self._bars = _progress(DownloadColumn(), TransferSpeedColumn())
+        self._task = self._bars.add_task(description, total=None)
+
+    @property
+    def total(self) -> float | None:
+        return self._bars.tasks[self._task].total
+
+    @total.setter
+    def total(self, size_bytes: float | None) -> None:
+        self._bars.update(self._task, total=size_bytes or None)
+
+    def update(self, size_bytes: int) -> None:
+        self._bars.advance(self._task, size_bytes)
+
+    def reset(self) -> None:
+        # pooch resets before a last update by the whole size, to end at 100 %.
+        self._bars.update(self._task, completed=0)
+
+    def close(self) -> None:
+        self._bars.refresh()
+
+    def __enter__(self) -> "DownloadBar":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+
+def say(message: str) -> None:
+    """A line on the error stream, where the bars are."""
+    Console(stderr=True).print(message, markup=False, highlight=False)
+
+
+def _progress(*columns: ProgressColumn, disable: bool = False) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=disable,
+    )
