@@ -1,0 +1,131 @@
+"""Search spaces as YAML 1.2 files, and changes to them from the command line."""
+
+import difflib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.reader import ReaderError
+
+from tune_audio.errors import UserError
+from tune_audio.space.space import SearchSpace
+
+_ENDINGS = (".yaml", ".yml")
+
+
+def space_folders() -> list[Path]:
+    """Where spaces are looked up by name: search_spaces/ here, then the one that came along."""
+    return [Path.cwd() / "search_spaces", Path(__file__).parents[2] / "search_spaces"]
+
+
+def list_spaces() -> dict[str, Path]:
+    """The spaces that can be given by name, and their files."""
+    files = [f for folder in space_folders() if folder.is_dir() for f in sorted(folder.iterdir())]
+    found: dict[str, Path] = {}
+    for file in files:
+        if file.suffix in _ENDINGS:
+            found.setdefault(file.stem, file)
+    return found
+
+
+def load_space(
+    name_or_path: str | Path,
+    overrides: Sequence[str | tuple[str, Any]] = (),
+    *,
+    models: Sequence[str] | None = None,
+) -> SearchSpace:
+    """Read a space by its name or its file, change it, and check it.
+
+    overrides: "a.b=value" with the value in YAML, or ("a.b", value) with the value as it is.
+    models: only these families; what the others need is not imported.
+
+    Raises UserError: no such space, no YAML, an override that leads nowhere, or all the mistakes
+    in what the space says.
+    """
+    path = _find(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from None
+    raw = read_yaml(text, str(path))
+    for override in overrides:
+        raw = _apply(raw, override)
+    return SearchSpace.from_dict(raw, name=path.stem, models=models)
+
+
+def read_yaml(text: str, source: str) -> Any:
+    """YAML 1.2 as dicts, lists and scalars; equal keys and tags that run code are errors.
+
+    Raises UserError of one line: source, line number, problem.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        return yaml.load(text)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise UserError(f"{source}, line {line}: a character YAML does not allow") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        problem = " ".join(str(error.problem or error.context).split())
+        raise UserError(f"{source}, line {line}: no valid YAML: {problem}") from None
+    except (YAMLError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{source}: no valid YAML: {problem}") from None
+
+
+def write_yaml(value: Mapping[str, Any]) -> str:
+    """YAML 1.2 in the given order, innermost lists and mappings on a line of their own."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    # A grid's order is the order of its parameters: sorted keys would be another grid.
+    yaml.sort_base_mapping_type_on_output = False
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path).expanduser()
+    is_path = isinstance(name_or_path, Path) or path.suffix in _ENDINGS or len(path.parts) > 1
+    if is_path:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; give a YAML file or the name of a space")
+        return path
+    known = list_spaces()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    close = difflib.get_close_matches(str(name_or_path), known, n=1)
+    nearest = f"did you mean {close[0]}? " if close else ""
+    raise UserError(
+        f"no search space is named {name_or_path!r}; {nearest}"
+        f"There are: {', '.join(sorted(known)) or 'none'}; or give the path of a YAML file"
+    )
+
+
+def _apply(raw: Any, override: str | tuple[str, Any]) -> Any:
+    """Set what is at a dotted path; mappings on the way to it are made where there are none."""
+    if isinstance(override, str):
+        dotted, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: no '='; write --set a.b=value")
+        value = read_yaml(text, f"--set {dotted}")
+    else:
+        dotted, value = override
+    keys = dotted.strip().split(".")
+    if not all(keys):
+        raise UserError(f"--set {dotted}: an empty name; write --set a.b=value")
+    raw = {} if raw is None else raw
+    place = raw
+    for depth, key in enumerate(keys):
+        if not isinstance(place, dict):
+            at = ".".join(keys[:depth])
+            raise UserError(f"--set {dotted}: {at} is {place!r}, which has no names below it")
+        if depth < len(keys) - 1:
+            place[key] = {} if place.get(key) is None else place[key]
+            place = place[key]
+    place[keys[-1]] = value
+    return raw
