@@ -1,0 +1,134 @@
+"""What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from tune_audio.cache import cache_folder
+from tune_audio.data.corpus import Corpus, load_corpus
+from tune_audio.errors import UserError
+from tune_audio.metrics import METRICS
+from tune_audio.records import TrialRecord
+from tune_audio.reporting.progress import Progress
+from tune_audio.run_folder import RunFolder
+from tune_audio.space import SearchSpace
+from tune_audio.storage import Plan, Storage
+from tune_audio.tracking import Mirror
+
+# The feature store may take this share of what is free on its disk.
+DISK_SHARE = 0.5
+
+
+class Driver:
+    """One run folder being worked on: its data, its display and its mirror in MLflow.
+
+    cache_gb: most that cached features may take on disk; None for half of what is free.
+    """
+
+    def __init__(
+        self, run: RunFolder, space: SearchSpace, console: Console, cache_gb: float | None = None
+    ) -> None:
+        self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
+        self.direction = METRICS[space.search.metric.removeprefix("val/")].direction
+        self.mirror = Mirror(
+            space.name,
+            run.id,
+            space.to_dict(),
+            **self.ranking,
+            tags={"run": run.name},
+        )
+        self.finished = False  # set when everything asked for has been run
+        self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
+        files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
+        if complaint := self.mirror.close(status, self.best_values, files):
+            self.console.print(f"MLflow    {complaint}")
+
+    @property
+    def ranking(self) -> dict[str, str]:
+        """By what trials are compared: the keyword arguments of every table."""
+        return {"metric": self.space.search.metric, "direction": self.direction}
+
+    def search_storage(self) -> Storage:
+        """The studies of the search itself: all of a grid, or so many trials a family."""
+        search = self.space.search
+        plans = [
+            Plan(family, family.grid() if search.sampler == "grid" else None, search.trials)
+            for family in self.space.families.values()
+        ]
+        return Storage(self.run.database, plans, search, epochs=self.space.epochs)
+
+    def corpus(self, labels: str | None = None) -> Corpus:
+        """The space's corpus, decoded or read from the cache; labels="all" for every label."""
+        data = dict(self.space.data)
+        if labels == "all":
+            data |= {"labels": "all", "clips_per_label": None}
+        name, root = data.pop("name"), data.pop("root", None)
+        if root is None:
+            raise UserError(
+                f"data.root: the space does not say where {name} lies; give its folder with "
+                "--data FOLDER, or have it fetched with --download"
+            )
+        corpus = load_corpus(name, root, cache=cache_folder(), progress=True, **data)
+        counts = " + ".join(f"{len(corpus.rows(s)):,}" for s in ("train", "validation", "test"))
+        self.console.print(
+            f"Data      {len(corpus.labels)} labels, {counts} clips to train, validate, test on"
+        )
+        if corpus.skipped:
+            self._write_skipped(corpus)
+        return corpus
+
+    def _write_skipped(self, corpus: Corpus) -> None:
+        with open(self.run.skipped, "w", newline="", errors="backslashreplace") as file:
+            csv.writer(file).writerows([("path", "reason"), *corpus.skipped])
+        self.console.print(
+            f"          {len(corpus.skipped)} files could not be used: see {self.run.skipped}"
+        )
+
+    def execute(
+        self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
+    ) -> list[TrialRecord]:
+        """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
+        from tune_audio.study import run  # Ray is loaded once everything else is known to be right
+
+        totals = storage.totals()
+        features = cache_folder() / "features"
+        with Progress(**self.ranking, console=self.console) as progress:
+
+            def on_change(record: TrialRecord) -> None:
+                progress.update(storage.records(), totals)
+                self.mirror.mirror(record)
+
+            for record in storage.records():  # after a resume MLflow is to hear of every trial
+                self.mirror.mirror(record)
+            progress.update(storage.records(), totals)
+            run(
+                storage,
+                corpus,
+                folder,
+                features=features,
+                feature_bytes=self._feature_bytes(features),
+                test=test,
+                on_change=on_change,
+            )
+        return storage.records()
+
+    def _feature_bytes(self, folder: Path) -> int:
+        if self.cache_gb is not None:
+            return int(self.cache_gb * 1e9)
+        folder.mkdir(parents=True, exist_ok=True)
+        used = sum(file.stat().st_size for file in folder.rglob("*.npy"))
+        return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
+
+
+def runs_folder() -> Path:
+    """Where searches are kept: runs/ in the working directory, or TUNE_AUDIO_RUNS."""
+    return Path(os.environ.get("TUNE_AUDIO_RUNS", "runs")).absolute()

@@ -1,0 +1,180 @@
+"""Where a model's frozen prefix ends, and its output for every clip, read or computed.
+
+A model is an `nn.Sequential` of stages, waveform in, logits out. Everything before the first stage
+with a trainable weight gives the same answer in every trial, so it is computed once and kept in
+the feature store; a trial computes only what comes after.
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tune_audio.augment import augment
+from tune_audio.data.corpus import Corpus
+from tune_audio.feature_store import FeatureStore
+
+# Backbones on a CPU core are fastest on few clips at a time; a GPU wants more of them.
+PREFIX_BATCH = {"cpu": 16, "cuda": 128}
+# A view up to this size is held in memory (on the trial's device) while an epoch trains on it.
+VIEW_BYTES_IN_MEMORY = 512 * 2**20
+
+_fingerprints: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def split_model(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
+    """Split a model into (frozen prefix, trainable suffix); its stages are shared, not copied.
+
+    The suffix starts at the first stage with a parameter that requires a gradient. The prefix is
+    put into eval(): a frozen backbone has no dropout, layerdrop or SpecAugment of its own.
+    """
+    stages = list(model.named_children())
+    first = next(
+        (i for i, (_, s) in enumerate(stages) if any(p.requires_grad for p in s.parameters())),
+        len(stages),
+    )
+    prefix, suffix = nn.Sequential(), nn.Sequential()
+    for i, (name, stage) in enumerate(stages):
+        (prefix if i < first else suffix).add_module(name, stage)
+    return prefix.eval(), suffix
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A hash of all that a frozen module's output depends on: code, settings, weights.
+
+    Every module's hash is kept with it, because hashing a backbone's weights takes most of a
+    second and the backbone is shared by all trials of a process.
+    """
+    if module not in _fingerprints:
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(f"{module!r} torch {torch.__version__.partition('+')[0]}".encode())
+        digest.update(_code(type(module)).encode())
+        if hasattr(module, "config"):
+            digest.update(str(module.config).encode())
+        # Buffers that are not saved (a mel filter bank, say) count as much as those that are.
+        own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        for name, tensor in own:
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        for name, child in module.named_children():
+            digest.update(f"{name} {fingerprint(child)}".encode())
+        _fingerprints[module] = digest.hexdigest()
+    return _fingerprints[module]
+
+
+def _code(cls: type) -> str:
+    """What a module class computes: our own source text, or a library's name and version."""
+    package = cls.__module__.partition(".")[0]
+    if package == "torch":  # its version is in every fingerprint
+        return cls.__qualname__
+    if package == "transformers":
+        return f"{cls.__qualname__} {version('transformers')}"
+    return inspect.getsource(sys.modules[cls.__module__])
+
+
+@dataclass(frozen=True)
+class View:
+    """The prefix's output for the clips of one split: one draw of the augmentation.
+
+    `features` is a tensor (clips, ...), or None for a view too large to hold, whose batches are
+    then gathered from the store's shards or computed live.
+    """
+
+    targets: Tensor
+    how: str  # "read" | "computed" | "live": how the prefix was had
+    _batch: "callable"
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and targets of the clips at `index`, int64 (B,), on the trial's device."""
+        return self._batch(index), self.targets[index]
+
+
+class Features:
+    """The frozen prefix of one configuration over one corpus.
+
+    augment: names of augmentations joined by +, for training clips only.
+    views: how many draws of the augmentation there are; epoch e sees draw e mod views.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        prefix: nn.Sequential,
+        store: FeatureStore,
+        *,
+        augment: str = "none",
+        views: int = 1,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.corpus, self.prefix, self.store = corpus, prefix.to(device), store
+        self.augment, self.views, self.seed, self.device = augment, views, seed, device
+
+    def train(self, epoch: int) -> View:
+        """The training clips as epoch `epoch` (from 0) sees them."""
+        return self._view("train", None if self.augment == "none" else epoch % self.views)
+
+    def clean(self, split: str) -> View:
+        """The clips of "train", "validation" or "test" without augmentation."""
+        return self._view(split, None)
+
+    def _view(self, split: str, view: int | None) -> View:
+        rows = self.corpus.rows(split)
+        targets = torch.from_numpy(self.corpus.targets[rows]).to(self.device)
+        # An augmentation alone is cheaper than the disk: only stages are worth remembering.
+        if len(self.prefix) == 0:
+            return View(targets, "live", lambda index: self._live(rows[index.cpu().numpy()], view))
+        draws = self.views if view is not None else 1
+        entry = self.store.get(
+            self._key(rows, view), len(rows), lambda part: self._compute(rows[part], view), draws
+        )
+        if entry is None:
+            return View(targets, "live", lambda index: self._live(rows[index.cpu().numpy()], view))
+        if entry.nbytes <= VIEW_BYTES_IN_MEMORY:
+            features = torch.from_numpy(entry.load()).to(self.device)
+            return View(targets, entry.how, lambda index: features[index])
+        return View(targets, entry.how, lambda index: self._gather(entry, index))
+
+    def _gather(self, entry, index: Tensor) -> Tensor:
+        return torch.from_numpy(entry.gather(index.cpu().numpy())).to(self.device)
+
+    def _compute(self, rows: np.ndarray, view: int | None) -> np.ndarray:
+        """The prefix's output for some clips, float32 (len(rows), ...)."""
+        step = PREFIX_BATCH["cpu" if self.device == "cpu" else "cuda"]
+        parts = [self._live(rows[i : i + step], view) for i in range(0, len(rows), step)]
+        return torch.cat(parts).float().cpu().numpy()
+
+    def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
+        waveforms = torch.from_numpy(self.corpus.waveforms(rows))
+        if view is not None:
+            generators = [self._generator(clip, view) for clip in self.corpus.clip_ids[rows]]
+            waveforms = augment(self.augment, waveforms, generators, self.corpus.noise)
+        with torch.no_grad():  # not inference_mode: the suffix trains on what comes out
+            return self.prefix(waveforms.to(self.device))
+
+    def _generator(self, clip_id: int, view: int) -> np.random.Generator:
+        """The randomness of one clip in one view: the same in every trial, batch and process."""
+        return np.random.default_rng([self.seed, int(clip_id), view])
+
+    def _key(self, rows: np.ndarray, view: int | None) -> str:
+        draw: Sequence = ("clean",)
+        if view is not None:
+            draw = (self.augment, _code_of_augment(), self.seed, view)
+        parts = [self.corpus.fingerprint, *(fingerprint(s) for s in self.prefix), *map(str, draw)]
+        digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16)
+        digest.update(self.corpus.clip_ids[rows].tobytes())
+        return digest.hexdigest()
+
+
+def _code_of_augment() -> str:
+    return inspect.getsource(sys.modules[augment.__module__])

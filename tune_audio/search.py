@@ -1,0 +1,156 @@
+"""Search: space -> trials -> tables -> the best of each family retrained and tested once.
+
+python -m tune_audio.search --space speech4 --data FOLDER
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from tune_audio.cache import cache_folder
+from tune_audio.cli import main
+from tune_audio.data import DATASETS
+from tune_audio.driver import Driver, runs_folder
+from tune_audio.errors import UserError
+from tune_audio.reporting.ranking import best_of_families
+from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
+from tune_audio.retrain import retrain_best
+from tune_audio.run_folder import RunFolder
+from tune_audio.space import SearchSpace, load_space
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file.")
+@click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
+@click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
+@click.option("--models", metavar="A,B", help="Only these families of the space.")
+@click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    metavar="FAMILY=ID|FOLDER",
+    help="Pretrained weights of a family: a hub id or a local folder.",
+)
+@click.option("--epochs", type=int, help="Epochs a trial (train.epochs).")
+@click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Change anything in the space, e.g. --set params.lr='[1e-3, 1e-4]'.",
+)
+@click.option("--name", help="Name of the run; default: the space and the time.")
+@click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
+@click.option("--no-retrain", is_flag=True, help="Stop after the search.")
+@click.option("--cache-gb", type=float, help="Most that cached features may take on disk.")
+@click.option("--dry-run", is_flag=True, help="Show what would be run, run nothing.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def search(
+    space: str | None,
+    data: str | None,
+    download: bool,
+    models: str | None,
+    checkpoints: tuple[str, ...],
+    epochs: int | None,
+    trials: int | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    no_retrain: bool,
+    cache_gb: float | None,
+    dry_run: bool,
+    debug: bool,
+) -> int:
+    """Find the best audio classifier for labelled audio.
+
+    Trials of all families of a space run in parallel, losers are stopped early, the best
+    configuration of each family is retrained and tested once; every run is in MLflow.
+    """
+    console = Console()
+    if (space is None) == (resume is None):
+        raise UserError("give either --space NAME to start a search or --resume NAME to go on")
+    changes = [*overrides, *_shorthands(data, epochs, trials, checkpoints)]
+    if resume is not None:
+        run = RunFolder.find(runs_folder(), resume)
+        space = str(run.space)
+    chosen = load_space(space, changes, models=models.split(",") if models else None)
+    if download:
+        chosen = chosen.with_data_root(_download(chosen))
+    if dry_run:
+        from tune_audio.dry_run import show
+
+        show(chosen, console)
+        return 0
+    if resume is None:
+        run = RunFolder.create(runs_folder(), chosen.name, name)
+    with run.locked():
+        run.space.write_text(chosen.to_yaml())
+        with Driver(run, chosen, console, cache_gb) as driver:
+            driver.finished = search_families(driver)
+            if driver.finished and chosen.retrain and not no_retrain:
+                driver.finished = retrain_best(driver)
+            say_where(driver)
+    if not driver.finished:
+        console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
+    return 0 if driver.finished else 130
+
+
+def search_families(driver: Driver) -> bool:
+    """Run every trial of the space; show and write its tables. False if interrupted."""
+    storage = driver.search_storage()
+    records = driver.execute(storage, driver.corpus(), driver.run.trials)
+    best = best_of_families(records, driver.direction)
+    driver.best_values = {family: record.value for family, record in best.items()}
+    write_leaderboard(driver.run.leaderboard, records, **driver.ranking)
+    write_best(driver.run.best, records, **driver.ranking)
+    driver.console.print(leaderboard(records, **driver.ranking))
+    for table in best_by_tables(records, **driver.ranking).values():
+        driver.console.print(table)
+    return storage.finished()
+
+
+def say_where(driver: Driver) -> None:
+    """Where everything lies, and what to look at next."""
+    run = driver.run
+    driver.console.print(f"\nEverything of this search: {run.path}", soft_wrap=True)
+    driver.console.print(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}: the search")
+    if run.retrain.exists():
+        driver.console.print("  retrain/FAMILY-N/model: the models, with their test beside them")
+    driver.console.print("All runs: mlflow ui")
+
+
+def _shorthands(
+    data: str | None, epochs: int | None, trials: int | None, checkpoints: tuple[str, ...]
+) -> list[tuple[str, Any]]:
+    """The options that are only a shorter way to say --set."""
+    changes: list[tuple[str, Any]] = []
+    if data is not None:
+        changes.append(("data.root", str(Path(data).expanduser().absolute())))
+    if epochs is not None:
+        changes.append(("train.epochs", epochs))
+    if trials is not None:
+        changes.append(("search.trials", trials))
+    for given in checkpoints:
+        family, equals, place = given.partition("=")
+        if not equals:
+            raise UserError(f"--checkpoint: got {given!r}, must be FAMILY=HUB_ID or FAMILY=FOLDER")
+        folder = Path(place).expanduser().absolute()
+        changes.append((f"models.{family}.checkpoint", str(folder) if folder.is_dir() else place))
+    return changes
+
+
+def _download(space: SearchSpace) -> Path:
+    """The folder of the data set's official archive, fetched if it is not there yet."""
+    name = space.data["name"]
+    module = import_module(DATASETS[name].partition(":")[0])
+    if not hasattr(module, "download"):
+        raise UserError(f"--download: {name} has no official archive; give it with --data FOLDER")
+    return module.download(cache_folder() / "datasets")
+
+
+if __name__ == "__main__":
+    main(search)

@@ -1,0 +1,175 @@
+"""A storage's trials as one Ray Tune run: resources, parallelism, restarts."""
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune import (
+    Callback,
+    CheckpointConfig,
+    FailureConfig,
+    PlacementGroupFactory,
+    RunConfig,
+    TuneConfig,
+)
+
+from tune_audio.data.corpus import Corpus
+from tune_audio.records import TrialRecord
+from tune_audio.scheduler import StudyScheduler
+from tune_audio.searcher import RESTARTS, StudySearcher
+from tune_audio.space import Family, Search
+from tune_audio.storage import Storage
+from tune_audio.trial import CHECKPOINT, AudioTrial
+
+# Without a word from the user, this many trials share a GPU: heads on frozen features are small.
+DEFAULT_GPU_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of one run share."""
+
+    corpus: str  # folder of the corpus
+    features: str  # folder of the feature store
+    feature_bytes: int  # its limit
+    epochs: int
+    metric: str  # e.g. "val/accuracy"
+    maximize: bool
+    test: bool  # a retraining: keep the best weights, test once, save the model
+
+
+def start_ray() -> None:
+    """Join the cluster this machine belongs to, or start Ray on this machine alone."""
+    os.environ.update(
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # our storage is the log
+        RAY_AIR_NEW_OUTPUT="0",
+        TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
+    )
+    # Read when the workers' processes start: idle threads sleep instead of spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Ray alone on this machine is not for others: everything stays on the loopback interface.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+    token = Path.home() / ".ray" / "auth_token"
+    with contextlib.suppress(FileNotFoundError):
+        token.chmod(0o600)  # Ray writes it readable for everybody
+
+
+def resources(family: Family, search: Search) -> dict[str, float]:
+    """CPUs and GPUs of one trial of a family: its own `resources`, else the search's."""
+    wanted = {"cpus": search.cpus_per_trial, "gpus": search.gpus_per_trial} | family.resources
+    if wanted["gpus"] == "auto":
+        wanted["gpus"] = DEFAULT_GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0
+    return {"CPU": wanted["cpus"], "GPU": wanted["gpus"]}
+
+
+def run(
+    storage: Storage,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    features: Path,
+    feature_bytes: int,
+    test: bool = False,
+    on_change: Callable[[TrialRecord], None] = lambda record: None,
+) -> None:
+    """Run all trials that the storage has to hand out; it knows their results afterwards.
+
+    folder: absolute; a trial's checkpoint and files lie in folder/<key>.
+    on_change: called on the driver whenever a trial has started, gone on or ended.
+    """
+    start_ray()
+    job = Job(
+        corpus=str(corpus.folder),
+        features=str(features),
+        feature_bytes=feature_bytes,
+        epochs=storage.epochs,
+        metric=storage.search.metric,
+        maximize=storage.maximize,
+        test=test,
+    )
+    needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
+
+    def configure(record: TrialRecord) -> dict[str, Any]:
+        family = storage.plans[record.family].family
+        train_params, model_params = family.split(record.params)
+        return {
+            "key": record.key,
+            "family": record.family,
+            "folder": str(folder / record.key),
+            "model": family.model,
+            "model_params": model_params,
+            "params": record.params,
+            "train_params": asdict(train_params),
+            "threads": max(1, int(needs[record.family]["CPU"])),
+            "gpus": needs[record.family]["GPU"],
+        }
+
+    scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run
+    shutil.rmtree(scratch, ignore_errors=True)
+    trainable = tune.with_resources(
+        tune.with_parameters(AudioTrial, job=asdict(job)),
+        lambda config: PlacementGroupFactory([needs[config["family"]]]),
+    )
+    tune.Tuner(
+        trainable,
+        tune_config=TuneConfig(
+            search_alg=StudySearcher(storage, configure),
+            scheduler=StudyScheduler(storage),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.config["key"],
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            failure_config=FailureConfig(max_failures=RESTARTS),
+            # Trials save themselves, where a later process finds it without Ray's help.
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[_Watch(storage, folder, on_change)],
+        ),
+    ).fit()
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+class _Watch(Callback):
+    """Tells the driver's listeners of every change; clears up after a trial's end."""
+
+    def __init__(self, storage: Storage, folder: Path, on_change: Callable) -> None:
+        self.storage, self.folder, self.on_change = storage, folder, on_change
+
+    def __getstate__(self) -> dict:
+        return {}  # as in StudySearcher
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._changed(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict, **info: Any
+    ) -> None:
+        self._changed(trial)
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._ended(trial)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._ended(trial)
+
+    def _changed(self, trial: Any) -> None:
+        self.on_change(self.storage.record(trial.config["key"]))
+
+    def _ended(self, trial: Any) -> None:
+        key = trial.config["key"]
+        (self.folder / key / CHECKPOINT).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # kept if there is more in it: a model, an error
+            (self.folder / key).rmdir()
+        self._changed(trial)
