@@ -2,24 +2,28 @@
 
 import csv
 import os
+import pkgutil
 import shutil
 from pathlib import Path
 
 from rich.console import Console
 
 from tune_audio.cache import cache_folder
+from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus, load_corpus
 from tune_audio.errors import UserError
 from tune_audio.metrics import METRICS
+from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.progress import Progress
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
-from tune_audio.storage import Plan, Storage
+from tune_audio.storage import Plan, Storage, example_configuration
 from tune_audio.tracking import Mirror
 
 # The feature store may take this share of what is free on its disk.
 DISK_SHARE = 0.5
+LOG_COLUMNS = 120
 
 
 class Driver:
@@ -66,32 +70,11 @@ class Driver:
         ]
         return Storage(self.run.database, plans, search, epochs=self.space.epochs)
 
-    def corpus(self, labels: str | None = None) -> Corpus:
-        """The space's corpus, decoded or read from the cache; labels="all" for every label."""
-        data = dict(self.space.data)
-        if labels == "all":
-            data |= {"labels": "all", "clips_per_label": None}
-        name, root = data.pop("name"), data.pop("root", None)
-        if root is None:
-            raise UserError(
-                f"data.root: the space does not say where {name} lies; give its folder with "
-                "--data FOLDER, or have it fetched with --download"
-            )
-        corpus = load_corpus(name, root, cache=cache_folder(), progress=True, **data)
-        counts = " + ".join(f"{len(corpus.rows(s)):,}" for s in ("train", "validation", "test"))
-        self.console.print(
-            f"Data      {len(corpus.labels)} labels, {counts} clips to train, validate, test on"
-        )
+    def write_skipped(self, corpus: Corpus) -> None:
+        """List the files of the data set that could not be used."""
         if corpus.skipped:
-            self._write_skipped(corpus)
-        return corpus
-
-    def _write_skipped(self, corpus: Corpus) -> None:
-        with open(self.run.skipped, "w", newline="", errors="backslashreplace") as file:
-            csv.writer(file).writerows([("path", "reason"), *corpus.skipped])
-        self.console.print(
-            f"          {len(corpus.skipped)} files could not be used: see {self.run.skipped}"
-        )
+            with open(self.run.skipped, "w", newline="", errors="backslashreplace") as file:
+                csv.writer(file).writerows([("path", "reason"), *corpus.skipped])
 
     def execute(
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
@@ -127,6 +110,44 @@ class Driver:
         folder.mkdir(parents=True, exist_ok=True)
         used = sum(file.stat().st_size for file in folder.rglob("*.npy"))
         return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
+
+
+def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Corpus:
+    """The space's corpus, decoded or read from the cache; labels="all" for all that there are."""
+    data = dict(space.data)
+    if labels == "all":
+        data |= {"labels": "all", "clips_per_label": None}
+    name, root = data.pop("name"), data.pop("root", None)
+    if root is None:
+        raise UserError(
+            f"data.root: the space does not say where {name} lies; give its folder with "
+            "--data FOLDER, or have it fetched with --download"
+        )
+    corpus = load_corpus(name, root, cache=cache_folder(), progress=True, **data)
+    train, validation, test = (len(corpus.rows(split)) for split in SPLITS)
+    console.print(
+        f"{len(corpus.labels)} labels; {train:,} clips to train on, {validation:,} to select by, "
+        f"{test:,} to test on"
+        + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
+    )
+    return corpus
+
+
+def check_models(space: SearchSpace, corpus: Corpus) -> None:
+    """Build a model of every family, so that what is wrong with one is said before Ray starts."""
+    for family in space.families.values():
+        _, params = family.split(example_configuration(family))
+        model_class = pkgutil.resolve_name(MODELS[family.model])
+        try:
+            model_class(len(corpus.labels), corpus.clip_samples, **params)
+        except UserError as error:
+            raise UserError(f"models.{family.name}: {error.message}") from error
+
+
+def make_console() -> Console:
+    """Standard output; a log or a pipe is as wide as the tables are."""
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_COLUMNS)
 
 
 def runs_folder() -> Path:

@@ -1,6 +1,5 @@
 """--dry-run: what a search would run, without running it."""
 
-import math
 import pkgutil
 
 from rich.console import Console
@@ -10,8 +9,10 @@ from rich.table import Table
 from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.final_test import parameter_counts
 from tune_audio.models import MODELS
-from tune_audio.reporting.ranking import format_value
+from tune_audio.records import TrialRecord
+from tune_audio.reporting.ranking import format_value, varying
 from tune_audio.space import Family, SearchSpace
+from tune_audio.storage import example_configuration
 
 
 def show(space: SearchSpace, console: Console) -> None:
@@ -35,10 +36,7 @@ def _configurations(space: SearchSpace, family: Family) -> list[dict]:
     """All of a grid, or one example of what a sampler may suggest."""
     if space.search.sampler == "grid":
         return family.grid()
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return [family.suggest(optuna.create_study().ask())]
+    return [example_configuration(family)]
 
 
 def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
@@ -74,17 +72,17 @@ def _span(counts) -> str:
 
 
 def _grid(configurations: dict[str, list[dict]]) -> Table:
-    """Every configuration of the grid, with only what differs between them."""
-    every = [c for family in configurations.values() for c in family]
-    names = list(dict.fromkeys(name for configuration in every for name in configuration))
-    varying = [n for n in names if len({str(c.get(n, math.nan)) for c in every if n in c}) > 1]
+    """Every configuration of the grid, with only what varies in a family."""
+    trials = [
+        TrialRecord("search", family, i, configuration, "waiting", None)
+        for family, of_family in configurations.items()
+        for i, configuration in enumerate(of_family)
+    ]
+    names = list(varying(trials))
     table = Table(title="Configurations", title_justify="left")
-    for column in ("", "family", *varying):
+    for column in ("", "family", *names):
         table.add_column(column, justify="left" if column == "family" else "right")
-    number = 0
-    for family, of_family in configurations.items():
-        for configuration in of_family:
-            number += 1
-            cells = (format_value(configuration[n]) if n in configuration else "" for n in varying)
-            table.add_row(str(number), family, *cells)
+    for number, trial in enumerate(trials, start=1):
+        values = (format_value(trial.params[n]) if n in trial.params else "" for n in names)
+        table.add_row(str(number), trial.family, *values)
     return table

@@ -4,10 +4,9 @@ python -m tune_audio.retrain RUN
 """
 
 import click
-from rich.console import Console
 
 from tune_audio.cli import main
-from tune_audio.driver import Driver, runs_folder
+from tune_audio.driver import Driver, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import ranked
@@ -33,7 +32,7 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None, debug:
 
     What was retrained already is not run again.
     """
-    folder, console = RunFolder.find(runs_folder(), run), Console()
+    folder, console = RunFolder.find(runs_folder(), run), make_console()
     space = load_space(str(folder.space), overrides)
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
@@ -61,10 +60,11 @@ def retrain_best(driver: Driver) -> bool:
         epochs=how.epochs or driver.space.epochs,
         study="retrain" if how.labels == "all" else "retrain-same",
     )
-    driver.console.print(f"\nRetraining the best of each family on {how.labels} labels")
-    records = driver.execute(
-        storage, driver.corpus(how.labels), driver.run.path / storage.study, test=True
-    )
+    what = "all labels" if how.labels == "all" else "the search's labels"
+    driver.console.print(f"\nRetraining the best of each family on {what}, to be tested once")
+    corpus = open_data(driver.space, driver.console, how.labels)
+    folder = driver.run.path / storage.study
+    records = driver.execute(storage, corpus, folder, test=True)
     driver.console.print(retrain_table(searched, records, **driver.ranking))
     return storage.finished()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from tune_audio.cache import cache_folder
 from tune_audio.cli import main
 from tune_audio.data import DATASETS
-from tune_audio.driver import Driver, runs_folder
+from tune_audio.data.corpus import Corpus
+from tune_audio.driver import Driver, check_models, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.reporting.ranking import best_of_families
 from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
@@ -70,7 +70,7 @@ def search(
     Trials of all families of a space run in parallel, losers are stopped early, the best
     configuration of each family is retrained and tested once; every run is in MLflow.
     """
-    console = Console()
+    console = make_console()
     if (space is None) == (resume is None):
         raise UserError("give either --space NAME to start a search or --resume NAME to go on")
     changes = [*overrides, *_shorthands(data, epochs, trials, checkpoints)]
@@ -85,24 +85,26 @@ def search(
 
         show(chosen, console)
         return 0
+    corpus = open_data(chosen, console)
+    check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
-    with run.locked():
+    with run.locked(), Driver(run, chosen, console, cache_gb) as driver:
         run.space.write_text(chosen.to_yaml())
-        with Driver(run, chosen, console, cache_gb) as driver:
-            driver.finished = search_families(driver)
-            if driver.finished and chosen.retrain and not no_retrain:
-                driver.finished = retrain_best(driver)
-            say_where(driver)
+        driver.write_skipped(corpus)
+        driver.finished = search_families(driver, corpus)
+        if driver.finished and chosen.retrain and not no_retrain:
+            driver.finished = retrain_best(driver)
+        say_where(driver)
     if not driver.finished:
         console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
     return 0 if driver.finished else 130
 
 
-def search_families(driver: Driver) -> bool:
+def search_families(driver: Driver, corpus: Corpus) -> bool:
     """Run every trial of the space; show and write its tables. False if interrupted."""
     storage = driver.search_storage()
-    records = driver.execute(storage, driver.corpus(), driver.run.trials)
+    records = driver.execute(storage, corpus, driver.run.trials)
     best = best_of_families(records, driver.direction)
     driver.best_values = {family: record.value for family, record in best.items()}
     write_leaderboard(driver.run.leaderboard, records, **driver.ranking)

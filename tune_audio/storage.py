@@ -84,6 +84,11 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     return database
 
 
+def example_configuration(family: Family) -> dict[str, Any]:
+    """One configuration that the family's domains allow."""
+    return family.suggest(optuna.create_study(sampler=make_sampler("random", 0)).ask())
+
+
 @dataclass(frozen=True)
 class Plan:
     """What one family is to run: given configurations in their order, or so many suggestions."""
