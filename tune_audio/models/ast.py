@@ -1,0 +1,118 @@
+"""AST, the audio spectrogram transformer (Gong et al. 2021, arXiv:2104.01778)."""
+
+import copy
+from collections import OrderedDict
+from typing import Annotated, Literal
+
+import torch
+import transformers
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from tune_audio.errors import UserError
+from tune_audio.features import KaldiFbank
+from tune_audio.models.pretrained import Backbone, Pretrained, linear
+
+
+class AST(nn.Sequential):
+    """Waveform (B, clip_samples) at 16 kHz -> logits (B, num_labels), as transformers'
+    ASTForAudioClassification computes them (reports A, B and D).
+
+    checkpoint: a hub id or a folder.
+    freeze: "backbone" trains the head alone, "none" everything.
+    max_length: spectrogram frames (10 ms each) that a clip is filled or cut to; None is the
+        checkpoint's own, 1024 for AudioSet's. Another length adapts the position embeddings
+        (`with_frames`): 128 frames for one-second clips cost an eighth or less of 1024.
+    pretrained: the backbone in place of the checkpoint's.
+    """
+
+    classes = Backbone(transformers.ASTModel, transformers.ASTFeatureExtractor)
+
+    def __init__(
+        self,
+        num_labels: int,
+        clip_samples: int,
+        pretrained: Pretrained | None = None,
+        *,
+        checkpoint: str = "MIT/ast-finetuned-audioset-10-10-0.4593",
+        freeze: Literal["backbone", "none"] = "backbone",
+        max_length: Annotated[int, Ge(16)] | None = None,
+    ):
+        trained = freeze == "none"
+        pretrained = pretrained or self.classes.load(checkpoint, trained=trained)
+        backbone, extractor = pretrained.backbone, pretrained.extractor
+        config = backbone.config
+        if extractor.max_length != config.max_length:
+            raise UserError(
+                f"checkpoint {checkpoint}: its features have {extractor.max_length} frames, its "
+                f"model takes {config.max_length}; make preprocessor_config.json agree."
+            )
+        backbone.requires_grad_(trained)
+        frames = max_length or extractor.max_length
+        super().__init__(
+            OrderedDict(
+                fbank=KaldiFbank(
+                    max_length=frames,
+                    mel_bins=extractor.num_mel_bins,
+                    mean=extractor.mean,
+                    std=extractor.std,
+                    do_normalize=extractor.do_normalize,
+                ),
+                backbone=Transformer(backbone, frames),
+                pool=MeanOfTwoTokens(),
+                layernorm=nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
+                classifier=linear(config.hidden_size, num_labels, config),
+            )
+        )
+        self.architecture = pretrained.architecture
+
+
+class Transformer(nn.Module):
+    """(B, frames, mel_bins) -> (B, 2 + patches, hidden_size): two tokens, then the patches."""
+
+    def __init__(self, backbone: transformers.ASTModel, frames: int):
+        super().__init__()
+        self.config = backbone.config
+        self.embeddings = with_frames(backbone.embeddings, frames)
+        self.layers = backbone.layers
+        self.layernorm = backbone.layernorm
+
+    def forward(self, fbank: Tensor) -> Tensor:
+        hidden_states = self.embeddings(fbank)
+        for layer in self.layers:
+            hidden_states = layer(hidden_states)
+        return self.layernorm(hidden_states)
+
+
+class MeanOfTwoTokens(nn.Module):
+    """(B, tokens, hidden_size) -> (B, hidden_size): the mean of class and distillation token."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        return hidden_states[:, :2].mean(dim=1)
+
+
+def with_frames(embeddings: nn.Module, frames: int) -> nn.Module:
+    """ASTEmbeddings for another number of frames: themselves, or a copy with other positions.
+
+    As in the authors' code, fewer positions are the middle ones of those there are, so that
+    neighbours stay neighbours; more are interpolated between them.
+    """
+    config = copy.deepcopy(embeddings.config)
+    grid = embeddings.get_shape(config)
+    if frames == config.max_length:
+        return embeddings
+    config.max_length = frames
+    wanted = embeddings.get_shape(config)
+    tokens, positions = embeddings.position_embeddings.detach().tensor_split([2], dim=1)
+    positions = positions.unflatten(1, grid).permute(0, 3, 1, 2)
+    if wanted[1] <= grid[1]:
+        positions = positions.narrow(-1, (grid[1] - wanted[1]) // 2, wanted[1])
+    else:
+        positions = nn.functional.interpolate(positions, size=wanted, mode="bilinear")
+    positions = positions.permute(0, 2, 3, 1).flatten(1, 2)
+    resized = copy.deepcopy(embeddings)
+    resized.config = config
+    resized.position_embeddings = nn.Parameter(
+        torch.cat([tokens, positions], dim=1), embeddings.position_embeddings.requires_grad
+    )
+    return resized

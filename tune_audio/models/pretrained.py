@@ -1,0 +1,174 @@
+"""Pretrained backbones of transformers, from the Hugging Face hub or a folder."""
+
+import copy
+import json
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
+from torch import nn
+
+# transformers' models import torchaudio themselves, which needs ours to have come first.
+import tune_audio._torchaudio  # noqa: F401
+from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.errors import UserError
+
+LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+
+
+class Pretrained(NamedTuple):
+    """A backbone in eval() and the extractor that knows the features it was trained on."""
+
+    backbone: transformers.PreTrainedModel
+    extractor: transformers.FeatureExtractionMixin
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """All but the weights, for JSON: what `from_architecture` takes."""
+        config = json.loads(self.backbone.config.to_json_string(use_diff=False))
+        for of_the_checkpoint in ("_name_or_path", "id2label", "label2id"):
+            config.pop(of_the_checkpoint, None)
+        return {"config": config, "extractor": json.loads(self.extractor.to_json_string())}
+
+
+class Backbone(NamedTuple):
+    """The two classes of transformers that a checkpoint is loaded into."""
+
+    model: type[transformers.PreTrainedModel]
+    extractor: type[transformers.FeatureExtractionMixin]
+
+    def load(self, checkpoint: str, *, trained: bool) -> Pretrained:
+        """The weights of a checkpoint: a hub id (`facebook/wav2vec2-base`) or a folder.
+
+        A backbone that stays frozen is loaded once a process and shared by all who ask for it, so
+        leave its parameters alone; one to be trained is a copy. The global random state is not
+        touched, so whether a trial is its process's first does not change its head's first weights.
+
+        Raises UserError: it cannot be reached or read, lacks weights, or is of another kind.
+        """
+        loaded = _load(self, checkpoint)
+        if not trained:
+            return loaded
+        backbone = copy.deepcopy(loaded.backbone).requires_grad_(True)
+        return loaded._replace(backbone=backbone)
+
+    def from_architecture(self, architecture: dict[str, Any]) -> Pretrained:
+        """Random weights, for a state dict to be loaded into: `models.saved` knows how."""
+        with torch.random.fork_rng(devices=[]), _quiet():
+            config = self.model.config_class.from_dict(architecture["config"])
+            extractor = self.extractor.from_dict(architecture["extractor"])
+            return Pretrained(self.model(config).eval(), extractor)
+
+
+def linear(in_features: int, out_features: int, config: transformers.PretrainedConfig) -> nn.Linear:
+    """A linear layer with the first weights that transformers gives a head."""
+    layer = nn.Linear(in_features, out_features)
+    nn.init.normal_(layer.weight, std=config.initializer_range)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@lru_cache(maxsize=4)
+def _load(classes: Backbone, checkpoint: str) -> Pretrained:
+    folder = Path(checkpoint) if Path(checkpoint).is_dir() else _download(checkpoint)
+    _check_kind(classes.model.config_class.model_type, folder, checkpoint)
+    try:
+        with torch.random.fork_rng(devices=[]), _quiet():
+            extractor = classes.extractor.from_pretrained(folder, local_files_only=True)
+            backbone, info = classes.model.from_pretrained(
+                folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            )
+    except LOADING_ERRORS as error:
+        raise UserError(f"checkpoint {checkpoint}: {_one_line(error)}") from error
+    if extractor.sampling_rate != SAMPLE_RATE:
+        raise UserError(
+            f"checkpoint {checkpoint}: trained at {extractor.sampling_rate} Hz; "
+            f"clips here are at {SAMPLE_RATE} Hz, so take a checkpoint that is too."
+        )
+    _check_complete(backbone, info["missing_keys"], checkpoint)
+    return Pretrained(backbone.eval().requires_grad_(False), extractor)
+
+
+def _download(checkpoint: str) -> Path:
+    """The hub's files of a checkpoint, from the hub's own cache where they are there already."""
+    try:
+        # Some repositories hold the same weights in both formats: one is enough.
+        for weights in ("*.safetensors", "pytorch_model*.bin"):
+            patterns = ["*config.json", "*.index.json", weights]
+            folder = Path(snapshot_download(checkpoint, allow_patterns=patterns))
+            if any(folder.glob(weights)):
+                break
+        return folder
+    except HFValidationError as error:
+        raise UserError(
+            f"checkpoint {checkpoint}: no such folder; must be a folder that `hf download ID "
+            "--local-dir FOLDER` wrote, or a hub id."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"checkpoint {checkpoint}: no such folder, and not to be had from the Hugging Face hub "
+            f"({_one_line(error)}). Where there is a network: hf download {checkpoint} --local-dir "
+            "FOLDER; then: --checkpoint FAMILY=FOLDER"
+        ) from error
+
+
+def _check_kind(wanted: str, folder: Path, checkpoint: str) -> None:
+    try:
+        found = json.loads((folder / "config.json").read_text()).get("model_type")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"checkpoint {checkpoint}: {folder / 'config.json'} is missing or unreadable; give a "
+            "folder that `hf download ID --local-dir FOLDER` wrote."
+        ) from error
+    if found != wanted:
+        raise UserError(f"checkpoint {checkpoint}: model_type is {found}; must be {wanted}.")
+
+
+def _check_complete(
+    backbone: transformers.PreTrainedModel, missing: set[str], checkpoint: str
+) -> None:
+    """Refuse weights that transformers would leave at random values."""
+    # Published wav2vec2 checkpoints that were fine-tuned without masking lack the mask's vector.
+    # Only training reads it, and starts it from zero then.
+    if "masked_spec_embed" in missing:
+        torch.nn.init.zeros_(backbone.masked_spec_embed)
+    missing = sorted(missing - {"masked_spec_embed"})
+    if missing:
+        raise UserError(
+            f"checkpoint {checkpoint}: lacks {len(missing)} of its model's weights, first "
+            f"{missing[0]}; get it again, or give another."
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' warnings and progress bars: what matters is raised."""
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            transformers.logging.enable_progress_bar()
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
