@@ -93,15 +93,16 @@ class Driver:
             for record in storage.records():  # after a resume MLflow is to hear of every trial
                 self.mirror.mirror(record)
             progress.update(storage.records(), totals)
-            run(
-                storage,
-                corpus,
-                folder,
-                features=features,
-                feature_bytes=self._feature_bytes(features),
-                test=test,
-                on_change=on_change,
-            )
+            if not storage.finished():
+                run(
+                    storage,
+                    corpus,
+                    folder,
+                    features=features,
+                    feature_bytes=self._feature_bytes(features),
+                    test=test,
+                    on_change=on_change,
+                )
         return storage.records()
 
     def _feature_bytes(self, folder: Path) -> int:

@@ -191,8 +191,11 @@ class Storage:
         }
 
     def finished(self) -> bool:
-        """Whether every trial that was handed out has ended and there are no more."""
-        return self.next() is None and all(r.state != "running" for r in self.records())
+        """Whether every trial has ended and there are no more to hand out."""
+        totals = self.totals()
+        return all(record.state != "running" for record in self.records()) and all(
+            name in self._exhausted or self._started(name) >= totals[name] for name in self.plans
+        )
 
     def _started(self, family: str) -> int:
         return sum(record.family == family for record in self._records.values())

@@ -139,6 +139,8 @@ def run(
         ),
     ).fit()
     shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.suppress(OSError):  # it stays if something of a trial is left to be seen
+        folder.rmdir()
 
 
 class _Watch(Callback):
