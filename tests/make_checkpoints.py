@@ -50,3 +50,18 @@ def tiny_ast(folder: Path, max_length: int = 64) -> str:
     )
     extractor.save_pretrained(folder)
     return str(folder)
+
+
+def tiny_deit(folder: Path) -> str:
+    """Images of 32 x 32 pixels in patches of 16."""
+    torch.manual_seed(0)
+    config = transformers.DeiTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        image_size=32,
+        patch_size=16,
+    )
+    transformers.DeiTModel(config, add_pooling_layer=False).save_pretrained(folder)
+    return str(folder)

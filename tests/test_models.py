@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from make_checkpoints import tiny_ast, tiny_wav2vec2
+from make_checkpoints import tiny_ast, tiny_deit, tiny_wav2vec2
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
@@ -23,6 +23,22 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return {
         "wav2vec2": {"checkpoint": tiny_wav2vec2(folder / "wav2vec2")},
         "ast": {"checkpoint": tiny_ast(folder / "ast")},
+        "deit_ast": {"checkpoint": tiny_deit(folder / "deit"), "stride": 16},
+        "cnn_raw": {"dropout": 0.0, "activation": "relu"},
+        # as it learns, not as report E has it: see its docstring
+        "cnn_transformer_raw": {
+            "tokens": "time",
+            "activation": "relu",
+            "positions": "sinusoidal",
+            "norm_first": True,
+            "dropout": 0.0,
+            "encoder_dropout": 0.0,
+            "feedforward": 64,
+        },
+        "conv_mixer": {"width": 32, "depth": 2},
+        "convs2s": {"width": 32, "num_layers": 2},
+        "lstm": {"hidden_size": 32},
+        "gru": {"hidden_size": 32},
     }
 
 

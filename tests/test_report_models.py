@@ -16,7 +16,6 @@ from tune_audio.models.cnn_transformer_raw import CNNTransformerRaw
 from tune_audio.models.convs2s import ConvS2S
 from tune_audio.models.deit_ast import (
     DeiTAST,
-    DeiTWithoutPooler,
     spectrogram_config,
     spectrogram_embeddings,
 )
@@ -30,9 +29,9 @@ SMALL_DEIT = transformers.DeiTConfig(
 LEARNS_FROM_WAVEFORMS = {"tokens": "time", "activation": "relu", "positions": "sinusoidal"}
 
 
-def deit() -> DeiTWithoutPooler:
+def deit() -> transformers.DeiTModel:
     """A small DeiT with no two weights alike, positions and tokens included."""
-    model = DeiTWithoutPooler(SMALL_DEIT).eval()
+    model = transformers.DeiTModel(SMALL_DEIT, add_pooling_layer=False).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.1)
     return model
@@ -195,7 +194,7 @@ def test_report_e_cannot_tell_its_channels_apart(num_heads):
 
 
 def test_deit_ast_is_deit_on_grey_images(deit_folder):
-    image_model = DeiTWithoutPooler.from_pretrained(deit_folder)
+    image_model = transformers.DeiTModel.from_pretrained(deit_folder, add_pooling_layer=False)
     model = DeiTAST(
         5,
         ONE_SECOND,
@@ -292,3 +291,12 @@ def test_deit_ast_from_scratch_needs_no_network():
     assert trainable(model) == pytest.approx(5.49e6, rel=0.01)
     positions = model.backbone.embeddings.position_embeddings
     assert 0.005 < positions.std() < 0.03
+
+
+def test_published_deit_checkpoints_load(tmp_path):
+    """On the hub they are classifiers with two heads, their weights below `deit.`."""
+    classifier = transformers.DeiTForImageClassificationWithTeacher(SMALL_DEIT)
+    classifier.save_pretrained(tmp_path)
+    model = DeiTAST(4, ONE_SECOND, checkpoint=str(tmp_path), stride=16)
+    weight = classifier.deit.embeddings.cls_token
+    assert any(torch.equal(weight, p) for p in model.parameters() if p.shape == weight.shape)

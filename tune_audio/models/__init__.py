@@ -7,4 +7,13 @@ MODELS: dict[str, str] = {
     "wav2vec2": "tune_audio.models.wav2vec2:Wav2Vec2",
     "ast": "tune_audio.models.ast:AST",
     "lstm_cnn": "tune_audio.models.lstm_cnn:LSTMCNN",
+    "lstm": "tune_audio.models.recurrent:LSTM",
+    "gru": "tune_audio.models.recurrent:GRU",
+    "convs2s": "tune_audio.models.convs2s:ConvS2S",
+    "cnn_mel": "tune_audio.models.cnn_mel:CNNMel",
+    "cnn_transformer_mel": "tune_audio.models.cnn_transformer_mel:CNNTransformerMel",
+    "cnn_raw": "tune_audio.models.cnn_raw:CNNRaw",
+    "cnn_transformer_raw": "tune_audio.models.cnn_transformer_raw:CNNTransformerRaw",
+    "deit_ast": "tune_audio.models.deit_ast:DeiTAST",
+    "conv_mixer": "tune_audio.models.mixer:ConvMixer",
 }

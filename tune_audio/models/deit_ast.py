@@ -22,13 +22,6 @@ PUBLISHED = {
 }
 
 
-class DeiTWithoutPooler(transformers.DeiTModel):
-    """DeiTModel with exactly the weights that the published checkpoints hold."""
-
-    def __init__(self, config: transformers.DeiTConfig):
-        super().__init__(config, add_pooling_layer=False)
-
-
 class SpectrogramExtractor(transformers.ASTFeatureExtractor):
     """AST's settings: a DeiT checkpoint only says how to prepare images."""
 
@@ -61,7 +54,7 @@ class DeiTAST(nn.Sequential):
     Raises UserError: the checkpoint cannot be read or is no DeiT; masks before a frozen backbone.
     """
 
-    classes = Backbone(DeiTWithoutPooler, SpectrogramExtractor)
+    classes = Backbone(transformers.DeiTModel, SpectrogramExtractor, unread="pooler.")
 
     def __init__(
         self,
@@ -120,7 +113,7 @@ class DeiTAST(nn.Sequential):
             )
         else:
             config = cls.classes.load(checkpoint, trained=False).backbone.config
-        deit = DeiTWithoutPooler(config).eval()
+        deit = transformers.DeiTModel(config, add_pooling_layer=False).eval()
         # transformers starts these at zero, where DeiT's authors draw them
         for name in ("cls_token", "distillation_token", "position_embeddings"):
             nn.init.trunc_normal_(getattr(deit.embeddings, name), std=config.initializer_range)

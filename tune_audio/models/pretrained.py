@@ -31,6 +31,13 @@ LOADING_ERRORS = (
 )
 
 
+COMPACT = "compact"  # the checkpoint that comes with the package, whatever the architecture
+COMPACT_FOLDERS = {
+    "wav2vec2": Path(__file__).parent / "compact" / "wav2vec2",
+    "audio-spectrogram-transformer": Path(__file__).parent / "compact" / "ast",
+}
+
+
 class Pretrained(NamedTuple):
     """A backbone in eval() and the extractor that knows the features it was trained on."""
 
@@ -47,10 +54,14 @@ class Pretrained(NamedTuple):
 
 
 class Backbone(NamedTuple):
-    """The two classes of transformers that a checkpoint is loaded into."""
+    """The two classes of transformers that a checkpoint is loaded into.
+
+    unread: how the names of weights begin that nobody reads, which a checkpoint may lack.
+    """
 
     model: type[transformers.PreTrainedModel]
     extractor: type[transformers.FeatureExtractionMixin]
+    unread: str = "masked_spec_embed"
 
     def load(self, checkpoint: str, *, trained: bool) -> Pretrained:
         """The weights of a checkpoint: a hub id (`facebook/wav2vec2-base`) or a folder.
@@ -85,7 +96,10 @@ def linear(in_features: int, out_features: int, config: transformers.PretrainedC
 
 @lru_cache(maxsize=4)
 def _load(classes: Backbone, checkpoint: str) -> Pretrained:
-    folder = Path(checkpoint) if Path(checkpoint).is_dir() else _download(checkpoint)
+    if checkpoint == COMPACT:
+        folder = COMPACT_FOLDERS[classes.model.config_class.model_type]
+    else:
+        folder = Path(checkpoint) if Path(checkpoint).is_dir() else _download(checkpoint)
     _check_kind(classes.model.config_class.model_type, folder, checkpoint)
     try:
         with torch.random.fork_rng(devices=[]), _quiet():
@@ -100,7 +114,7 @@ def _load(classes: Backbone, checkpoint: str) -> Pretrained:
             f"checkpoint {checkpoint}: trained at {extractor.sampling_rate} Hz; "
             f"clips here are at {SAMPLE_RATE} Hz, so take a checkpoint that is too."
         )
-    _check_complete(backbone, info["missing_keys"], checkpoint)
+    _check_complete(backbone, info["missing_keys"], classes.unread, checkpoint)
     return Pretrained(backbone.eval().requires_grad_(False), extractor)
 
 
@@ -122,8 +136,9 @@ def _download(checkpoint: str) -> Path:
     except (OSError, ValueError) as error:
         raise UserError(
             f"checkpoint {checkpoint}: no such folder, and not to be had from the Hugging Face hub "
-            f"({_one_line(error)}). Where there is a network: hf download {checkpoint} --local-dir "
-            "FOLDER; then: --checkpoint FAMILY=FOLDER"
+            f"({_one_line(error)}). Ways out: --checkpoint FAMILY=FOLDER with one that is here; "
+            f"hf download {checkpoint} --local-dir FOLDER where there is a network, then the same; "
+            "or --checkpoint FAMILY=compact, the small one that comes with tune_audio"
         ) from error
 
 
@@ -140,14 +155,14 @@ def _check_kind(wanted: str, folder: Path, checkpoint: str) -> None:
 
 
 def _check_complete(
-    backbone: transformers.PreTrainedModel, missing: set[str], checkpoint: str
+    backbone: transformers.PreTrainedModel, missing: set[str], unread: str, checkpoint: str
 ) -> None:
     """Refuse weights that transformers would leave at random values."""
     # Published wav2vec2 checkpoints that were fine-tuned without masking lack the mask's vector.
     # Only training reads it, and starts it from zero then.
     if "masked_spec_embed" in missing:
         torch.nn.init.zeros_(backbone.masked_spec_embed)
-    missing = sorted(missing - {"masked_spec_embed"})
+    missing = sorted(name for name in missing if not name.startswith(unread))
     if missing:
         raise UserError(
             f"checkpoint {checkpoint}: lacks {len(missing)} of its model's weights, first "
