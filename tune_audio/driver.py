@@ -11,6 +11,7 @@ from rich.console import Console
 from tune_audio.cache import cache_folder
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus, load_corpus
+from tune_audio.demo import is_demonstration
 from tune_audio.errors import UserError
 from tune_audio.metrics import METRICS
 from tune_audio.models import MODELS
@@ -42,7 +43,7 @@ class Driver:
             run.id,
             space.to_dict(),
             **self.ranking,
-            tags={"run": run.name},
+            tags={"run": run.name, "demonstration": str(is_demonstration(space)).lower()},
         )
         self.finished = False  # set when everything asked for has been run
         self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow

@@ -3,6 +3,7 @@
 python -m tune_audio.search --space speech4 --data FOLDER
 """
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ from tune_audio.cache import cache_folder
 from tune_audio.cli import main
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
+from tune_audio.demo import announce, demonstration, is_demonstration, named
 from tune_audio.driver import Driver, check_models, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.reporting.ranking import best_of_families
 from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
 from tune_audio.retrain import retrain_best
 from tune_audio.run_folder import RunFolder
-from tune_audio.space import SearchSpace, load_space
+from tune_audio.space import SearchSpace, list_spaces, load_space
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -80,6 +82,11 @@ def search(
     chosen = load_space(space, changes, models=models.split(",") if models else None)
     if download:
         chosen = chosen.with_data_root(_download(chosen))
+    if "root" not in chosen.data:
+        chosen = demonstration(chosen, cache_folder())
+    chosen = named(chosen)
+    if is_demonstration(chosen):
+        announce(chosen, console)
     if dry_run:
         from tune_audio.dry_run import show
 
@@ -116,13 +123,17 @@ def search_families(driver: Driver, corpus: Corpus) -> bool:
 
 
 def say_where(driver: Driver) -> None:
-    """Where everything lies, and what to look at next."""
-    run = driver.run
-    driver.console.print(f"\nEverything of this search: {run.path}", soft_wrap=True)
-    driver.console.print(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}: the search")
+    """Where everything lies, and what to try next."""
+    run, say = driver.run, partial(driver.console.print, soft_wrap=True, highlight=False)
+    say(f"\nEverything of this search: {run.path}")
+    say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
     if run.retrain.exists():
-        driver.console.print("  retrain/FAMILY-N/model: the models, with their test beside them")
-    driver.console.print("All runs: mlflow ui")
+        say("  retrain/FAMILY-N: the models, their predictions and confusion matrices on the test")
+    others = ", ".join(name for name in list_spaces() if name != driver.space.name)
+    say("Next:")
+    say("  mlflow ui                                                    all runs, in a browser")
+    say("  python -m tune_audio.search --space own --data FOLDER        your own recordings")
+    say(f"  python -m tune_audio.search --space NAME                     another space: {others}")
 
 
 def _shorthands(

@@ -1,0 +1,77 @@
+"""CPU seconds of a whole search over frozen backbones, beside the plain way of writing it.
+
+python benchmarks/frozen_prefix.py --data FOLDER --checkpoint wav2vec2=DIR --checkpoint ast=DIR
+
+Runs the frozen families of speech4 (36 configurations, no early stopping, no retraining) through
+`python -m tune_audio.search` with an empty cache, with a fresh view each epoch and with one view,
+and through plain_search.py, which computes every prefix in every epoch of every trial. Counts the
+CPU seconds of all processes each of them started (Linux).
+"""
+
+import argparse
+import csv
+import ctypes
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def cpu_seconds(command: list[str], folder: Path, cache: Path) -> tuple[float, float]:
+    """(CPU, wall) seconds of a command and of every process that came of it."""
+    environment = os.environ | {"TUNE_AUDIO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    wall = time.perf_counter() - started
+    while True:  # what it left behind is ours now: wait for it, so that its seconds count
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="FAMILY=DIR")
+    parser.add_argument("--epochs", type=int, default=10)
+    given = parser.parse_args()
+    # Orphans of our children become our children, so that their CPU time can be counted.
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    here = Path(__file__).parent
+    options = [f"--checkpoint={c}" for c in given.checkpoint]
+    options += [f"--epochs={given.epochs}", "--set=search.scheduler=none"]
+    search = [sys.executable, "-m", "tune_audio.search", "--space", "speech4", "--no-retrain"]
+    search += ["--models=wav2vec2,ast", f"--data={Path(given.data).absolute()}", *options]
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, views in (("a view an epoch", "null"), ("one view", "1")):
+            command = [*search, "--name", name.replace(" ", "-"), f"--set=train.views={views}"]
+            rows.append((f"tune_audio, {name}", *cpu_seconds(command, folder, folder / name)))
+        space = folder / "runs" / "a-view-an-epoch" / "space.yaml"
+        plain = [sys.executable, str(here / "plain_search.py"), str(space)]
+        rows.append(("plain", *cpu_seconds(plain, folder, folder / "plain")))
+        with open(space.with_name("leaderboard.csv")) as file:
+            trials = len(list(csv.reader(file))) - 1
+    table = Table(title=f"{trials} trials of {given.epochs} epochs, frozen backbones")
+    for column in ("", "CPU s", "wall s", "CPU s a trial", "plain / this"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, cpu, wall in rows:
+        ratio = rows[-1][1] / cpu
+        table.add_row(name, f"{cpu:.0f}", f"{wall:.0f}", f"{cpu / trials:.2f}", f"{ratio:.1f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

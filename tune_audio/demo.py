@@ -1,0 +1,93 @@
+"""Without --data a search is a demonstration: synthesised speech, compact backbones, said aloud.
+
+The rule: real data goes with the space's own checkpoints, synthetic data with the compact ones,
+and nothing changes from one to the other silently.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tune_audio.errors import UserError
+from tune_audio.space import Family, SearchSpace
+from tune_audio.space.domains import Fixed
+
+COMPACT = "compact"  # as models/pretrained.py calls it, which takes seconds to import
+
+SPEECH_DATA_SETS = ("speech_commands",)
+# What the search listens to gets the clips it asks for; the rest of the 35 words, which only the
+# retraining hears, get fewer, so that it ends in minutes.
+CLIPS_PER_SEARCHED_WORD = 1000
+CLIPS_PER_OTHER_WORD = 100
+
+
+def is_demonstration(space: SearchSpace) -> bool:
+    """Whether the space's data were synthesised here."""
+    return Path(space.data.get("root", "")).parent.name == "synthetic"
+
+
+def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
+    """The space with a synthetic corpus and compact backbones instead of what is not here.
+
+    Raises:
+        UserError: nobody can synthesise this data set, or espeak-ng is not installed.
+    """
+    if space.data["name"] not in SPEECH_DATA_SETS:
+        raise UserError(
+            f"data.root: {space.data['name']} needs its recordings; give their folder with --data"
+        )
+    families = {family.name: _compact(family) for family in space.families.values()}
+    root = _speak(space, cache / "synthetic")
+    return replace(space, families=families).with_data_root(root)
+
+
+def announce(space: SearchSpace, console: Console) -> None:
+    """The line that nobody is to miss, and the one that turns it into the real thing."""
+    console.print(
+        "[bold]Demonstration:[/] synthesised speech and compact backbones of a million parameters; "
+        "its figures say nothing about real recordings.\n"
+        f"The real thing: python -m tune_audio.search --space {space.name} --data FOLDER"
+    )
+
+
+def _compact(family: Family) -> Family:
+    """The family on the compact checkpoint that comes with the package, if it is pretrained."""
+    if "checkpoint" not in family.domains:
+        return family
+    return replace(family, domains=family.domains | {"checkpoint": Fixed(COMPACT)})
+
+
+def named(space: SearchSpace) -> SearchSpace:
+    """The space with every family on compact weights called so: wav2vec2-compact."""
+    families = {}
+    for family in space.families.values():
+        checkpoint = family.domains.get("checkpoint")
+        name = family.name
+        if checkpoint == Fixed(COMPACT) and not name.endswith(f"-{COMPACT}"):
+            name = f"{name}-{COMPACT}"
+        families[name] = replace(family, name=name)
+    return replace(space, families=families)
+
+
+def _speak(space: SearchSpace, folder: Path) -> Path:
+    """The synthetic corpus for a space, spoken if it is not in the cache."""
+    from tune_audio.data.synthetic import SPEECH_COMMANDS_WORDS, synthesize
+
+    asked = space.data.get("labels", "all")
+    searched = SPEECH_COMMANDS_WORDS if asked == "all" else asked
+    wanted = space.data.get("clips_per_label") or CLIPS_PER_SEARCHED_WORD
+    words = list(dict.fromkeys([*searched, *SPEECH_COMMANDS_WORDS]))
+    clips = {word: wanted if word in searched else CLIPS_PER_OTHER_WORD for word in words}
+    key = hashlib.sha1(json.dumps(clips).encode()).hexdigest()[:12]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns) as progress:
+        return synthesize(folder / key, words, clips, progress=progress)
