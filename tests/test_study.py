@@ -1,0 +1,101 @@
+"""Trials on a real, small Ray: what goes wrong in one of them stays in it."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tune_audio.space import SearchSpace
+from tune_audio.storage import Plan, Storage
+from tune_audio.study import run, start_ray
+
+MODEL = {"model": "lstm_cnn", "channels": 4, "hidden_size": 4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_on_this_machine():
+    import ray
+
+    start_ray()
+    yield
+    ray.shutdown()
+
+
+def make_storage(folder: Path, configurations: list[dict], epochs: int = 2) -> Storage:
+    space = SearchSpace.from_dict(
+        {
+            "data": {"name": "folder"},
+            "train": {"epochs": epochs},
+            "search": {"sampler": "grid", "scheduler": "none"},
+            "models": {"family": MODEL},
+        }
+    )
+    base = {"channels": 4, "hidden_size": 4, "batch_size": 16}
+    plan = Plan(space.families["family"], [base | c for c in configurations])
+    folder.mkdir(exist_ok=True)
+    return Storage(folder / "optuna.db", [plan], space.search, epochs=epochs)
+
+
+def run_all(storage: Storage, corpus, folder: Path, **kwargs) -> None:
+    trials = folder / "trials"
+    run(storage, corpus, trials, features=folder / "features", feature_bytes=10**9, **kwargs)
+
+
+def test_one_trial_diverges_one_is_broken_and_the_rest_go_on(tone_corpus, tmp_path):
+    storage = make_storage(
+        tmp_path,
+        [
+            {"lr": 1e-2},
+            {"lr": 1e38, "optimizer": "sgd"},
+            {"lr": 1e-2, "mel_bins": -1},  # no space would let this through
+            {"lr": 1e-3},
+        ],
+    )
+    run_all(storage, tone_corpus, tmp_path)
+    fine, diverged, broken, last = storage.records()
+    assert [r.state for r in (fine, last)] == ["complete"] * 2
+    assert diverged.state == broken.state == "failed"
+    assert "no longer finite" in diverged.extra["error"]
+    assert (tmp_path / "trials" / broken.key / "error.txt").read_text().startswith("Traceback")
+    assert fine.extra["trainable_parameters"] > 0 == fine.extra["frozen_parameters"]
+
+
+def test_a_killed_worker_s_trial_goes_on_from_its_last_epoch(tone_corpus, tmp_path):
+    storage, killed = make_storage(tmp_path, [{"lr": 1e-2}], epochs=6), []
+
+    def kill_worker(record) -> None:
+        if len(record.epochs) == 3 and not killed:
+            killed.append(record.epochs)
+            for pid in worker_pids():
+                os.kill(pid, signal.SIGKILL)
+
+    run_all(storage, tone_corpus, tmp_path, on_change=kill_worker)
+    (record,) = storage.records()
+    assert record.state == "complete"
+    assert record.epochs[:3] == killed[0]  # these were not trained again
+    assert [row["epoch"] for row in record.epochs] == list(range(1, 7))
+
+    undisturbed = make_storage(tmp_path / "other", [{"lr": 1e-2}], epochs=6)
+    run_all(undisturbed, tone_corpus, tmp_path / "other")
+    losses = [[row["val/loss"] for row in s.records()[0].epochs] for s in (storage, undisturbed)]
+    assert losses[0] == losses[1]
+
+
+def worker_pids() -> list[int]:
+    """The processes below this one that train; Ray names them after what they do."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if title.startswith(b"ray::") and b"Trainable" in title and is_below_us(int(process.name)):
+            found.append(int(process.name))
+    return found
+
+
+def is_below_us(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == os.getpid()
