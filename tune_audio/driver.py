@@ -38,12 +38,13 @@ class Driver:
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
         self.direction = METRICS[space.search.metric.removeprefix("val/")].direction
+        demo = is_demonstration(space)
         self.mirror = Mirror(
-            space.name,
+            f"{space.name}-demonstration" if demo else space.name,
             run.id,
             space.to_dict(),
             **self.ranking,
-            tags={"run": run.name, "demonstration": str(is_demonstration(space)).lower()},
+            tags={"run": run.name, "demonstration": str(demo).lower()},
         )
         self.finished = False  # set when everything asked for has been run
         self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow

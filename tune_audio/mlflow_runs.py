@@ -215,7 +215,8 @@ class SearchRuns:
         if not folder.is_dir():  # which log_artifacts would pass over in silence
             raise FileNotFoundError(f"{record.key}: no saved model at {folder}")
         self._client.log_artifacts(run.id, str(folder), MODEL_FOLDER)
-        name = re.sub(r"[/:]", "-", f"{self._space_name}-{record.family}")
+        kind = record.study.removeprefix("retrain")  # "-same" is no rival of one with all labels
+        name = re.sub(r"[/:]", "-", f"{self._space_name}-{record.family}{kind}")
         with suppress(MlflowException):  # it exists; whatever else is wrong, the next line meets
             self._client.create_registered_model(name)
         aliases = self._client.get_registered_model(name).aliases

@@ -24,6 +24,9 @@ from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, list_spaces, load_space
 
 
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+
+
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file.")
 @click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
@@ -102,10 +105,11 @@ def search(
         driver.finished = search_families(driver, corpus)
         if driver.finished and chosen.retrain and not no_retrain:
             driver.finished = retrain_best(driver)
+    if driver.finished:
         say_where(driver)
-    if not driver.finished:
-        console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
-    return 0 if driver.finished else 130
+        return 0
+    console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
+    return INTERRUPTED
 
 
 def search_families(driver: Driver, corpus: Corpus) -> bool:
@@ -116,9 +120,10 @@ def search_families(driver: Driver, corpus: Corpus) -> bool:
     driver.best_values = {family: record.value for family, record in best.items()}
     write_leaderboard(driver.run.leaderboard, records, **driver.ranking)
     write_best(driver.run.best, records, **driver.ranking)
-    driver.console.print(leaderboard(records, **driver.ranking))
-    for table in best_by_tables(records, **driver.ranking).values():
-        driver.console.print(table)
+    if storage.finished():
+        driver.console.print(leaderboard(records, **driver.ranking))
+        for table in best_by_tables(records, **driver.ranking).values():
+            driver.console.print(table)
     return storage.finished()
 
 

@@ -56,6 +56,8 @@ def start_ray() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Ray alone on this machine is not for others: everything stays on the loopback interface.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    # A worker that dies is started again; a trial that fails is in the tables with its reason.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     if not ray.is_initialized():
         ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     token = Path.home() / ".ray" / "auth_token"
