@@ -57,3 +57,16 @@ def make_speech_commands(
             noise = random.normal(0, 0.05, round(noise_seconds * 16_000))
             write_audio(root / "_background_noise_" / f"{color}.wav", noise)
     return root
+
+
+def make_kaggle(root: Path, words: Sequence[str] = ("yes", "no", "bed", "cat")) -> Path:
+    """What train.7z and test.7z of the TensorFlow Speech Recognition Challenge unpack to."""
+    train = root / "train"
+    make_speech_commands(train / "audio", words, lists=True, noise_seconds=24.0)
+    for name in ("validation_list.txt", "testing_list.txt"):
+        (train / "audio" / name).rename(train / name)
+    for name in ("LICENSE", "README.md"):
+        (train / name).write_text("Speech Commands")
+    for name in ("0a1b2c3d4", "000044442", "ffee00112"):
+        write_audio(root / "test" / "audio" / f"clip_{name}.wav")
+    return root

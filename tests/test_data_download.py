@@ -3,13 +3,16 @@ import http.server
 import io
 import tarfile
 import threading
+import zipfile
 from functools import partial
 
 import pytest
 from make_audio import make_speech_commands
+from test_data_unzip import contents, make_files, split_archive
 
+from tune_audio.data import esc50, fsd50k
 from tune_audio.data import speech_commands as module
-from tune_audio.data.download import fetch_archive
+from tune_audio.data.download import fetch_archive, fetch_archives
 from tune_audio.errors import UserError
 
 
@@ -102,3 +105,56 @@ def test_no_such_page_and_no_network(tmp_path, server):
     with pytest.raises(UserError, match="cannot download") as caught:
         fetch_archive("http://127.0.0.1:9/x.tar", "0" * 64, tmp_path, "x")
     assert "\n" not in caught.value.message
+
+
+def md5(path) -> str:
+    return "md5:" + hashlib.md5(path.read_bytes()).hexdigest()
+
+
+def test_zip_archives_and_parts_with_md5(tmp_path, server):
+    served, address, asked = server
+    made = make_files(tmp_path / "made")
+    parts = split_archive(made, served, 70_000)
+    with zipfile.ZipFile(served / "truth.zip", "w") as archive:
+        archive.writestr("truth/dev.csv", "fname")
+    archives = [
+        [(f"{address}/{path.name}", md5(path)) for path in group]
+        for group in (parts, [served / "truth.zip"])
+    ]
+    for _ in range(2):
+        folder = fetch_archives(archives, tmp_path / "data", "set", page="a page")
+    assert contents(folder) == {**contents(made), "truth/dev.csv": b"fname"}
+    assert len(asked) == 5
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["set"]
+
+
+def test_parts_that_have_arrived_are_kept(tmp_path, server):
+    served, address, asked = server
+    parts = split_archive(make_files(tmp_path / "made"), served, 70_000)
+    archive = [(f"{address}/{path.name}", md5(path)) for path in parts]
+    late = parts[2].rename(tmp_path / "late")
+    with pytest.raises(UserError, match=r"cannot download a page: 404.*download a page yourself"):
+        fetch_archives([archive], tmp_path / "data", "set", page="a page")
+    late.rename(parts[2])
+    fetch_archives([archive], tmp_path / "data", "set", page="a page")
+    assert asked.count("/made.z01") == asked.count("/made.z02") == 1
+    assert asked[-2:] == ["/made.z03", "/made.zip"]
+
+
+def test_esc50_and_fsd50k_where_they_are_published(monkeypatch, tmp_path):
+    """What is asked for; nothing is downloaded."""
+    asked = []
+    for data_set in (esc50, fsd50k):
+        monkeypatch.setattr(
+            data_set, "fetch_archives", lambda *given, page: asked.append(given) or tmp_path
+        )
+        data_set.download(tmp_path)
+    (esc, _, _), (fsd, _, name) = asked
+    assert len(esc) == 1 and esc[0][0][0].endswith("/ESC-50-master.zip")
+    assert [len(parts) for parts in fsd] == [6, 2, 1] and name == "FSD50K"
+    urls = [url for parts in fsd for url, _ in parts]
+    assert all(url.startswith("https://zenodo.org/records/4060432/files/FSD50K.") for url in urls)
+    # The .zip is the last part of a split archive.
+    assert [parts[-1][0].rsplit(".", 1)[1] for parts in fsd] == ["zip", "zip", "zip"]
+    sums = [checksum for parts in (*esc, *fsd) for _, checksum in parts]
+    assert len(set(sums)) == 10 and all(len(checksum) == 36 for checksum in sums)

@@ -28,9 +28,16 @@ class Clip:
 
 @dataclass(frozen=True)
 class Listing:
-    """All clips of a data set, its labels in their official order, and its background noise."""
+    """All clips of a data set, its labels in their official order, and its background noise.
+
+    With `windows` the clips of one file are windows of one recording: a subset takes all of them
+    or none, and their predictions can be averaged. With `whole_groups` a group is one source
+    recording and stands in one split, however the data set is split.
+    """
 
     clips: tuple[Clip, ...]
     labels: tuple[str, ...]
     noise: tuple[Path, ...] = ()
     multi_label: bool = False
+    windows: bool = False
+    whole_groups: bool = False

@@ -22,7 +22,7 @@ from tune_audio.data.clips import SAMPLE_RATE, SPLITS
 from tune_audio.data.progress import Track
 from tune_audio.data.split import Selection
 
-CORPUS_FORMAT = 1
+CORPUS_FORMAT = 2
 # A file changed twice within a tick of the file system's clock looks unchanged after the first;
 # 2 s is the coarsest clock in use (FAT).
 CLOCK_TICK_SECONDS = 2.0
@@ -46,14 +46,15 @@ def recordings(selection: Selection) -> dict[str, Path]:
 def describe(selection: Selection, clip_seconds: float) -> str:
     """Digest of everything but the recordings that decides what a corpus holds."""
     lines = [
-        repr((CORPUS_FORMAT, SAMPLE_RATE, clip_seconds, selection.labels, selection.multi_label)),
+        repr((CORPUS_FORMAT, SAMPLE_RATE, clip_seconds, selection.labels)),
+        repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),
         repr(selection.noise_names),
     ]
     for name, clip, part in zip(selection.names, selection.clips, selection.split, strict=True):
         where = (name, clip.start_seconds, clip.seconds, int(part))
-        lines.append(repr((*where, clip.labels, clip.group)))
+        lines.append(repr((*where, clip.labels, clip.group, clip.fold)))
     return _digest(lines)
 
 

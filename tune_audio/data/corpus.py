@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from tune_audio.cache import publish_text, published_folder
 from tune_audio.data import DATASETS
-from tune_audio.data.clips import SPLITS
+from tune_audio.data.clips import SPLITS, Listing
 from tune_audio.data.content import content_key, describe, recordings, status_of
 from tune_audio.data.decode import write_corpus
 from tune_audio.data.progress import say, tracking
@@ -34,7 +34,9 @@ class Corpus:
     Clip i is `samples[start[i] : start[i] + length[i]]`, 16 kHz int16. `targets` are label indices
     (n,) int64 or, for a multi-label set, multi-hot (n, labels) float32. `split` (n,) uint8 indexes
     SPLITS. `names` are paths relative to the data set's root. `clip_ids` (n,) uint64 name a clip
-    whatever the subset it is in. `skipped` lists (path, reason) of what could not be read.
+    whatever the subset it is in. Rows of equal `recording` (n,) int64 are windows of one recording,
+    numbered from 0 in row order; without windows each row has its own. `fold` (n,) int64 is the
+    official fold, -1 where there is none. `skipped` lists (path, reason) of what could not be read.
     """
 
     folder: Path
@@ -50,6 +52,8 @@ class Corpus:
     group: list[str] = field(repr=False)
     names: list[str] = field(repr=False)
     clip_ids: np.ndarray = field(repr=False)
+    recording: np.ndarray = field(repr=False)
+    fold: np.ndarray = field(repr=False)
     noise: list[np.ndarray] = field(repr=False)
     skipped: list[tuple[str, str]] = field(repr=False)
 
@@ -108,9 +112,9 @@ def load_corpus(
     *,
     labels: list[str] | Literal["all"] = "all",
     clips_per_label: Annotated[int, Ge(1)] | None = None,
-    split: Literal["official"] | tuple[float, float, float] = "official",
-    split_by: Literal["label", "speaker"] = "label",
-    clip_seconds: Annotated[float, Gt(0), Le(60)] = 1.0,
+    split: Literal["official", "auto"] | tuple[float, float, float] = "official",
+    split_by: Literal["label", "speaker", "auto"] = "label",
+    clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
     max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
     seed: int = 0,
     cache: Path,
@@ -120,21 +124,13 @@ def load_corpus(
     """The corpus of data set `name` in folder `root`, from the cache or decoded into it.
 
     The rest of the data set's options go to its listing function. One process decodes while others
-    wait for it. Raises UserError for a wrong choice, a folder that does not fit, more than
-    `max_bad_share` of unreadable recordings, and files that change while they are read.
+    wait for it. Raises UserError for a wrong choice, "auto" among them, which is for
+    `survey.assume` to decide; for a folder that does not fit, more than `max_bad_share` of
+    unreadable recordings, and files that change while they are read.
     """
-    if name not in DATASETS:
-        raise UserError(f"data.name: got {name!r}; allowed are {', '.join(DATASETS)}.")
+    _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds)
     root = Path(root).absolute()
-    if not root.is_dir():
-        raise UserError(
-            f"data.root: {root} is not a folder. Give the folder of {name} with --data FOLDER"
-            " (or let --download fetch it, where the data set can be downloaded)."
-        )
-    try:
-        listing = resolve_name(DATASETS[name])(root, **dataset_options)
-    except OSError as error:
-        raise UserError(f"data.root: {error.filename or root}: {error.strerror}.") from error
+    listing = list_clips(name, root, **dataset_options)
     selection = select_clips(
         listing,
         root,
@@ -156,6 +152,28 @@ def load_corpus(
     columns = np.flatnonzero(train.any(axis=0)) if corpus.multi_label else np.unique(train)
     check_coverage(corpus.labels, {corpus.labels[column] for column in columns}, corpus.split)
     return corpus
+
+
+def list_clips(name: str, root: Path, **dataset_options: Any) -> Listing:
+    """All clips of data set `name` in folder `root`, nothing decoded. Raises UserError."""
+    if name not in DATASETS:
+        raise UserError(f"data.name: got {name!r}; allowed are {', '.join(DATASETS)}.")
+    if not root.is_dir():
+        raise UserError(
+            f"data.root: {root} is not a folder. Give the folder of {name} with --data FOLDER"
+            " (or let --download fetch it, where the data set can be downloaded)."
+        )
+    try:
+        return resolve_name(DATASETS[name])(root, **dataset_options)
+    except OSError as error:
+        raise UserError(f"data.root: {error.filename or root}: {error.strerror}.") from error
+
+
+def _refuse_auto(**choices: Any) -> None:
+    if undecided := [name for name, value in choices.items() if value == "auto"]:
+        raise UserError(
+            f"data.{undecided[0]}: is still auto, which a new search decides; give a value here."
+        )
 
 
 def _find_or_build(

@@ -92,6 +92,9 @@ def _write_tables(
     clips = [selection.clips[row] for row in read]
     names = [selection.names[row] for row in read]
     ids = [clip_id(name, clip.start_seconds) for name, clip in zip(names, clips, strict=True)]
+    # Without windows every clip is a recording of its own, though several may be cut from a file.
+    sources = names if selection.windows else range(len(names))
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
     np.savez(
         folder / "tables.npz",
         start=starts[read],
@@ -99,6 +102,8 @@ def _write_tables(
         targets=_targets(clips, selection.labels, selection.multi_label),
         split=selection.split[read],
         clip_ids=np.array(ids, dtype=np.uint64),
+        recording=np.array([numbers[source] for source in sources], dtype=np.int64),
+        fold=np.array([-1 if clip.fold is None else clip.fold for clip in clips], dtype=np.int64),
         noise_start=starts[noise],
         noise_length=lengths[noise],
     )

@@ -1,74 +1,101 @@
-"""A data set's official archive: fetched, checked, and unpacked where nothing else is touched."""
+"""A data set's official archives: fetched, checked, and unpacked where nothing else is touched."""
 
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import pooch
 import requests
 
 from tune_audio.data.progress import DownloadBar
+from tune_audio.data.unzip import unzip
 from tune_audio.errors import UserError
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 60
 
 
-def fetch_archive(url: str, sha256: str, folder: Path, name: str) -> Path:
-    """`folder / name`, unpacked from the tar archive at `url`; at once when it is already there.
+class OtherContent(Exception):
+    """What was downloaded has another checksum than the official file."""
 
-    The archive's SHA-256 is checked before it is opened, members that would leave the folder are
-    refused, and `folder / name` appears only when it is whole. Raises UserError.
+
+def fetch_archive(url: str, checksum: str, folder: Path, name: str) -> Path:
+    """`folder / name`, unpacked from the archive at `url`; see `fetch_archives`."""
+    return fetch_archives([[(url, checksum)]], folder, name, page=url)
+
+
+def fetch_archives(
+    archives: Sequence[Sequence[tuple[str, str]]], folder: Path, name: str, *, page: str
+) -> Path:
+    """`folder / name`, unpacked from tar or ZIP archives; at once when it is already there.
+
+    An archive is the (address, checksum) of its parts in order: one, or those of a split ZIP. A
+    checksum is a SHA-256, or "md5:" and an MD5. It is checked before anything is opened, members
+    that would leave the folder do not, and `folder / name` appears only when it is whole; files
+    that were fetched before an interruption are not fetched again. Raises UserError, which names
+    `page` as the place to download from by hand.
     """
     folder = Path(folder).absolute()
     target = folder / name
     if target.is_dir():
         return target
-    by_hand = f"Or download {url} yourself, unpack it, and give its folder with --data FOLDER."
+    by_hand = f"Or download {page} yourself, unpack it, and give its folder with --data FOLDER."
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        archive = _download(url, sha256, folder)
-        _unpack(archive, target)
-        archive.unlink()
+        files = [[_download(*part, folder) for part in parts] for parts in archives]
+        _unpack(files, target)
+        for path in (path for parts in files for path in parts):
+            path.unlink()
+    except OtherContent as error:
+        raise UserError(f"{error}: try again. {by_hand}") from error
     except requests.RequestException as error:
-        raise UserError(f"cannot download {url}: {_first_line(error)}. {by_hand}") from error
-    except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"cannot unpack {url}: {_first_line(error)}. {by_hand}") from error
+        raise UserError(f"cannot download {page}: {_first_line(error)}. {by_hand}") from error
+    except (tarfile.TarError, BadZipFile, EOFError) as error:
+        raise UserError(f"cannot unpack {page}: {_first_line(error)}. {by_hand}") from error
     except OSError as error:
         raise UserError(
-            f"cannot download {url} to {folder}: {error.strerror or _first_line(error)}. {by_hand}"
-        ) from error
-    except ValueError as error:
-        # What pooch raises for another checksum; it has deleted the file.
-        raise UserError(
-            f"{url} is not the official archive (SHA-256 {sha256}): try again. {by_hand}"
+            f"cannot download {page} to {folder}: {error.strerror or _first_line(error)}. {by_hand}"
         ) from error
     return target
 
 
-def _download(url: str, sha256: str, folder: Path) -> Path:
+def _download(url: str, checksum: str, folder: Path) -> Path:
     file_name = url.rsplit("/", 1)[-1]
+    algorithm, colon, digest = checksum.rpartition(":")
     with DownloadBar(file_name) as bar:
         downloader = pooch.HTTPDownloader(
             progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_SECONDS
         )
-        return Path(
-            pooch.retrieve(
+        try:
+            path = pooch.retrieve(
                 url,
-                known_hash=f"sha256:{sha256}",
+                known_hash=f"{algorithm if colon else 'sha256'}:{digest}",
                 fname=file_name,
                 path=folder,
                 downloader=downloader,
             )
-        )
+        except requests.RequestException:
+            raise
+        except ValueError as error:
+            # What pooch raises for another checksum; it has deleted the file.
+            raise OtherContent(
+                f"{url} is not the official archive (checksum {checksum})"
+            ) from error
+    return Path(path)
 
 
-def _unpack(archive: Path, target: Path) -> None:
+def _unpack(archives: Sequence[Sequence[Path]], target: Path) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        with tarfile.open(archive) as tar:
-            tar.extractall(partial, filter="data")
+        for parts in archives:
+            if parts[-1].suffix == ".zip":
+                unzip(parts, partial)
+            else:
+                with tarfile.open(parts[0]) as tar:
+                    tar.extractall(partial, filter="data")
         # mkdtemp's folder is for its owner alone; a data set may be read by all.
         partial.chmod(0o755)
         partial.rename(target)

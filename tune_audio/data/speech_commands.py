@@ -1,27 +1,22 @@
 """Speech Commands: one-second utterances of single words (Warden 2018, arXiv:1804.03209)."""
 
-import math
-from collections.abc import Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from tune_audio.data.audio import BadAudio, audio_files, duration_seconds, is_hidden, printable
-from tune_audio.data.clips import SAMPLE_RATE, Clip, Listing
+from tune_audio.data.audio import audio_files, is_hidden, printable
+from tune_audio.data.clips import Clip, Listing
+from tune_audio.data.commands import commands_and_unknown, present_labels, twelve_classes
 from tune_audio.data.download import fetch_archive
+from tune_audio.data.silence import cut_silence, stretches
 from tune_audio.errors import UserError
 
 NOISE_FOLDER = "_background_noise_"
-SILENCE = "silence"
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 VALIDATION_PERCENT, TEST_PERCENT = 10, 10
 MAX_CLIPS_PER_WORD = 2**27 - 1  # of the official rule: "~134M"
-
-STRETCHES = 10
-SHORTEST_NOISE_SECONDS = 2.0 * STRETCHES  # room for clips that differ
-GOLDEN_FRACTION = (math.sqrt(5) - 1) / 2
 
 URL = "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v{}.tar.gz"
 SHA256 = {
@@ -36,36 +31,56 @@ def download(folder: Path, version: Literal["0.01", "0.02"] = "0.02") -> Path:
     return fetch_archive(URL.format(version), SHA256[version], folder, name)
 
 
-def speech_commands(root: Path, *, silence_clips: Annotated[int, Ge(0)] = 0) -> Listing:
+def speech_commands(
+    root: Path,
+    *,
+    silence_clips: Annotated[int, Ge(0)] = 0,
+    unknown_clips: Annotated[int, Ge(0)] | None = None,
+) -> Listing:
     """A folder a word with files SPEAKER_nohash_N.wav, as the archives 0.01 and 0.02 are laid out.
 
     The official split is that of validation_list.txt and testing_list.txt; without them, that of
     the rule that made them. `silence_clips` above 0 adds the label "silence": one-second clips of
-    the recordings in _background_noise_. Raises UserError for a folder laid out otherwise.
+    the recordings in _background_noise_. With `unknown_clips` only the ten commands keep their
+    label; of all other words at most so many clips are left, labelled "unknown". Raises UserError
+    for a folder laid out otherwise.
     """
-    words = sorted(
-        entry.name
-        for entry in root.iterdir()
-        if entry.is_dir() and entry.name != NOISE_FOLDER and not is_hidden(entry.name)
+    return list_words(
+        root, root, lists=root, silence_clips=silence_clips, unknown_clips=unknown_clips
     )
-    listed = _official_lists(root)
-    clips = []
-    for word in words:
-        for path in audio_files(root / word):
-            speaker = _speaker(path.name)
-            split = listed.get(f"{word}/{path.name}", "train") if listed else which_set(path.name)
-            clips.append(Clip(path, (printable(word),), split=split, group=speaker))
-    if not any("_nohash_" in clip.path.name for clip in clips):
-        raise UserError(
-            f"data.root: {root} has no folders of files named like go/0a7c2a8d_nohash_0.wav, as "
-            "Speech Commands has. Give the unpacked archive, or use data.name: folder."
-        )
-    labels = list(dict.fromkeys(clip.labels[0] for clip in clips))
-    noise = tuple(audio_files(root / NOISE_FOLDER)) if (root / NOISE_FOLDER).is_dir() else ()
+
+
+def speech_commands12(root: Path) -> Listing:
+    """The twelve classes that most publications report: ten commands, "silence" and "unknown".
+
+    In each official split silence and unknown words have a tenth of the commands' clips, as in
+    TensorFlow's speech_commands/input_data.py; which ones is decided by a hash. This is not the
+    separate archive of 4,890 test clips that some report on. Raises UserError.
+    """
+    noise = _noise(root)
+    places = stretches(noise, f"data.root: {root / NOISE_FOLDER}")
+    clips = twelve_classes(_words(root, lists=root), root, places)
+    return Listing(tuple(clips), present_labels(clips), noise)
+
+
+def list_words(
+    root: Path,
+    folder: Path,
+    *,
+    lists: Path,
+    silence_clips: int,
+    unknown_clips: int | None,
+) -> Listing:
+    """The words of `folder`, split by the lists in `lists`; both lie in the data set's `root`."""
+    clips = _words(folder, lists=lists)
+    noise = _noise(folder)
+    if unknown_clips is not None:
+        clips = commands_and_unknown(clips, root, unknown_clips)
     if silence_clips:
-        clips += _silence(root, noise, silence_clips)
-        labels += [SILENCE] if SILENCE not in labels else []
-    return Listing(tuple(clips), tuple(labels), noise)
+        places = stretches(noise, f"data.silence_clips: {folder / NOISE_FOLDER}")
+        clips += cut_silence(places, silence_clips)
+    labels = tuple(dict.fromkeys(clip.labels[0] for clip in clips))
+    return Listing(tuple(clips), labels if unknown_clips is None else present_labels(clips), noise)
 
 
 def which_set(file_name: str) -> str:
@@ -78,6 +93,31 @@ def which_set(file_name: str) -> str:
     if percent < VALIDATION_PERCENT:
         return "validation"
     return "test" if percent < VALIDATION_PERCENT + TEST_PERCENT else "train"
+
+
+def _words(folder: Path, *, lists: Path) -> list[Clip]:
+    words = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and entry.name != NOISE_FOLDER and not is_hidden(entry.name)
+    )
+    listed = _official_lists(lists)
+    clips = []
+    for word in words:
+        for path in audio_files(folder / word):
+            split = listed.get(f"{word}/{path.name}", "train") if listed else which_set(path.name)
+            clips.append(Clip(path, (printable(word),), split=split, group=_speaker(path.name)))
+    if not any("_nohash_" in clip.path.name for clip in clips):
+        raise UserError(
+            f"data.root: {folder} has no folders of files named like go/0a7c2a8d_nohash_0.wav, as "
+            "Speech Commands has. Give the unpacked archive, or use data.name: folder."
+        )
+    return clips
+
+
+def _noise(folder: Path) -> tuple[Path, ...]:
+    noise = folder / NOISE_FOLDER
+    return tuple(audio_files(noise)) if noise.is_dir() else ()
 
 
 def _speaker(file_name: str) -> str:
@@ -100,36 +140,3 @@ def _official_lists(root: Path) -> dict[str, str]:
         for split, name in LISTS.items()
         for line in (root / name).read_text(encoding="utf-8", errors="replace").splitlines()
     }
-
-
-def _silence(root: Path, noise: Sequence[Path], count: int) -> list[Clip]:
-    """`count` one-second clips, spread evenly over ten stretches of each noise recording.
-
-    Stretches are disjoint and are the clips' groups: the last of each recording is for test, the
-    one before for validation, so no clip tested on overlaps one that was trained on.
-    """
-    stretches = []
-    for path in noise:
-        try:
-            seconds = duration_seconds(path)
-        except BadAudio:
-            continue  # Decoding meets it again as noise and lists it with its reason.
-        if seconds >= SHORTEST_NOISE_SECONDS:
-            stretches += [(path, index, seconds / STRETCHES) for index in range(STRETCHES)]
-    if not stretches:
-        raise UserError(
-            f"data.silence_clips: {root / NOISE_FOLDER} has no readable recording of "
-            f"{SHORTEST_NOISE_SECONDS:g} seconds or more to cut silence from. "
-            "Add one, or give silence_clips: 0."
-        )
-    clips = []
-    for number in range(count):
-        turn, place = divmod(number, len(stretches))
-        path, index, seconds = stretches[place]
-        # Multiples of the golden fraction fill a stretch evenly, however many there will be.
-        offset = index * seconds + (turn * GOLDEN_FRACTION % 1.0) * (seconds - 1.0)
-        start = math.ceil(offset * SAMPLE_RATE) / SAMPLE_RATE
-        split = {STRETCHES - 1: "test", STRETCHES - 2: "validation"}.get(index, "train")
-        group = f"{path.stem}/{index}"
-        clips.append(Clip(path, (SILENCE,), split, group, start_seconds=start, seconds=1.0))
-    return clips

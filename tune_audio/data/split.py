@@ -8,7 +8,7 @@ the winner is retrained on all of them.
 import difflib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -33,6 +33,7 @@ class Selection:
     noise: tuple[Path, ...]
     noise_names: tuple[str, ...]
     multi_label: bool
+    windows: bool
 
 
 def select_clips(
@@ -47,16 +48,24 @@ def select_clips(
 ) -> Selection:
     """Split the whole listing, then keep `labels`, then at most `clips_per_label` of each.
 
-    The kept clips of a label are shared over its splits in the splits' own proportion. Raises
-    UserError for labels that do not exist and splits or labels that would be empty.
+    The kept clips of a label are shared over its splits in the splits' own proportion; windows of
+    one recording count as one clip, and a clip of several labels counts for the rarest of them.
+    Raises UserError for labels that do not exist and splits or labels that would be empty.
     """
     names = [relative_name(clip.path, root) for clip in listing.clips]
-    splits = assign_splits(listing.clips, names, split=split, split_by=split_by, seed=seed)
+    splits = assign_splits(
+        listing.clips,
+        names,
+        split=split,
+        split_by=split_by,
+        whole_groups=listing.whole_groups,
+        seed=seed,
+    )
     chosen_labels = choose_labels(listing.labels, labels)
     wanted = set(chosen_labels)
     kept = [row for row, clip in enumerate(listing.clips) if wanted.intersection(clip.labels)]
     if clips_per_label is not None:
-        kept = _at_most(clips_per_label, kept, listing.clips, names, splits, wanted, seed)
+        kept = _at_most(clips_per_label, kept, listing, names, splits, wanted, seed)
     kept.sort(key=lambda row: (splits[row], names[row], listing.clips[row].start_seconds))
     selection = Selection(
         clips=tuple(listing.clips[row] for row in kept),
@@ -66,6 +75,7 @@ def select_clips(
         noise=listing.noise,
         noise_names=tuple(relative_name(path, root) for path in listing.noise),
         multi_label=listing.multi_label,
+        windows=listing.windows,
     )
     trained = {
         label
@@ -83,12 +93,14 @@ def assign_splits(
     *,
     split: Sequence[float] | Literal["official"],
     split_by: Literal["label", "speaker"] = "label",
+    whole_groups: bool = False,
     seed: int = 0,
 ) -> np.ndarray:
     """uint8 (n,): the index into SPLITS of every clip.
 
     Fractions by label are stratified: each label is cut at the fractions, to half a clip. By
-    speaker no group stands in two splits. Clips of one recording and group stay together.
+    speaker, and with `whole_groups`, no group stands in two splits. Clips of one recording and
+    group always stay together.
     """
     if isinstance(split, str):
         return _official_splits(clips, split)
@@ -97,9 +109,11 @@ def assign_splits(
         _check_groups(clips)
         units = [("", clip.group) for clip in clips]
     elif split_by == "label":
-        units = [
-            (clip.labels[0], (name, clip.group)) for clip, name in zip(clips, names, strict=True)
+        whole: list[Hashable] = [
+            clip.group if whole_groups and clip.group is not None else (name, clip.group)
+            for clip, name in zip(clips, names, strict=True)
         ]
+        units = list(zip(_strata(clips, whole), whole, strict=True))
     else:
         raise UserError(f"data.split_by: got {split_by!r}; allowed are 'label' and 'speaker'.")
     return _cut_at_fractions(units, fractions, seed, fill=split_by == "speaker")
@@ -144,7 +158,7 @@ def check_coverage(labels: Sequence[str], trained: Collection[str], split: np.nd
 
 def clip_id(name: str, start_seconds: float) -> int:
     """A stable 64-bit id of a clip, the same in every subset of its data set."""
-    return _hash64(name, repr(float(start_seconds)))
+    return hash64(name, repr(float(start_seconds)))
 
 
 def relative_name(path: Path, root: Path) -> str:
@@ -153,7 +167,8 @@ def relative_name(path: Path, root: Path) -> str:
     return str(path).removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
 
 
-def _hash64(*parts: object) -> int:
+def hash64(*parts: object) -> int:
+    """A stable 64-bit hash of the text of the parts."""
     text = "\0".join(map(str, parts))
     return int.from_bytes(blake2b(os.fsencode(text), digest_size=8).digest(), "little")
 
@@ -187,6 +202,21 @@ def _check_groups(clips: Sequence[Clip]) -> None:
         )
 
 
+def _strata(clips: Sequence[Clip], units: Sequence[Hashable]) -> list[str]:
+    """The label that each clip's unit counts for, in the split by label."""
+    counts = Counter(label for clip in clips for label in clip.labels)
+    stratum: dict[Hashable, str] = {}
+    for clip, unit in zip(clips, units, strict=True):
+        label = rarest(clip.labels, counts)
+        stratum[unit] = min(label, stratum.get(unit, label))
+    return [stratum[unit] for unit in units]
+
+
+def rarest(labels: Collection[str], counts: Mapping[str, int]) -> str:
+    """Of several labels the one with the fewest clips: it is the hardest to share out."""
+    return min(labels, key=lambda label: (counts[label], label))
+
+
 def _cut_at_fractions(
     units: Sequence[tuple[str, Hashable]], fractions: np.ndarray, seed: int, *, fill: bool
 ) -> np.ndarray:
@@ -200,7 +230,7 @@ def _cut_at_fractions(
     part: dict[tuple[str, Hashable], int] = {}
     for stratum, counts in sizes.items():
         # The name beside the hash keeps the order of two equal hashes.
-        order = sorted(counts, key=lambda unit: (_hash64(seed, unit), str(unit)))
+        order = sorted(counts, key=lambda unit: (hash64(seed, unit), str(unit)))
         clips = np.array([counts[unit] for unit in order])
         middles = (np.cumsum(clips) - clips / 2) / clips.sum()
         train_end, validation_end = np.searchsorted(middles, np.cumsum(fractions)[:-1])
@@ -215,7 +245,7 @@ def _cut_at_fractions(
 def _at_most(
     limit: int,
     rows: Sequence[int],
-    clips: Sequence[Clip],
+    listing: Listing,
     names: Sequence[str],
     splits: np.ndarray,
     wanted: set[str],
@@ -223,20 +253,25 @@ def _at_most(
 ) -> list[int]:
     if limit < 1:
         raise UserError(f"data.clips_per_label: got {limit}; give 1 or more, or null for all.")
-    by_label: dict[str, list[list[int]]] = defaultdict(lambda: [[] for _ in SPLITS])
+    counts = Counter(label for row in rows for label in listing.clips[row].labels)
+    by_label: dict[str, list[dict[tuple, list[int]]]] = defaultdict(
+        lambda: [defaultdict(list) for _ in SPLITS]
+    )
     for row in rows:
-        label = next(label for label in clips[row].labels if label in wanted)
-        by_label[label][splits[row]].append(row)
+        clip = listing.clips[row]
+        label = rarest(wanted.intersection(clip.labels), counts)
+        unit = (names[row],) if listing.windows else (names[row], clip.start_seconds)
+        by_label[label][splits[row]][unit].append(row)
     kept = []
     for parts in by_label.values():
-        quotas = _share(limit, [len(part) for part in parts])
+        quotas = share(limit, [len(part) for part in parts])
         for part, quota in zip(parts, quotas, strict=True):
-            part.sort(key=lambda row: _hash64(seed, names[row], clips[row].start_seconds))
-            kept += part[:quota]
+            for unit in sorted(part, key=lambda unit: hash64(seed, *unit))[:quota]:
+                kept += part[unit]
     return kept
 
 
-def _share(limit: int, counts: Sequence[int]) -> list[int]:
+def share(limit: int, counts: Sequence[int]) -> list[int]:
     """`limit` shared in proportion to `counts`; what rounding leaves goes to the largest rests."""
     total = sum(counts)
     if limit >= total:
