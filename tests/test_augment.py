@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from tune_audio import augment as module
-from tune_audio.augment import AUGMENTATIONS, augment, noise, time_mask
+from tune_audio.augment import AUGMENTATIONS, augment, gain, noise, speed, time_mask, time_shift
 from tune_audio.errors import UserError
 
 BOTH = "noise+time_mask"
+OF_WAVEFORMS = [name for name, a in AUGMENTATIONS.items() if a.domain == "waveform"]
 
 
 def generators(count: int, first: int = 0) -> list[np.random.Generator]:
@@ -92,7 +93,61 @@ def test_time_mask_at_its_limits(speech: Tensor, max_fraction: float) -> None:
     assert torch.equal(masked, speech) == (max_fraction == 0)
 
 
-@pytest.mark.parametrize("names", [*AUGMENTATIONS, BOTH])
+def tones(hertz: float, samples: int = 8000, clips: int = 6) -> Tensor:
+    return torch.sin(2 * torch.pi * hertz * torch.arange(samples) / 16_000).repeat(clips, 1)
+
+
+def pitches(waveforms: Tensor) -> Tensor:
+    """Hz, between the FFT's bins by zero-padding."""
+    window = torch.hann_window(waveforms.shape[-1])
+    return torch.fft.rfft(waveforms * window, n=2**18).abs().argmax(-1) * 16_000 / 2**18
+
+
+def test_time_shift_moves_and_leaves_silence(speech: Tensor) -> None:
+    shifted = time_shift(speech, generators(6), max_seconds=0.1)
+    shifts = [int(g.integers(-1600, 1601)) for g in generators(6)]
+    assert min(shifts) < 0 < max(shifts)
+    for before, after, shift in zip(speech, shifted, shifts, strict=True):
+        rolled = before.roll(shift)
+        rolled[:shift] = 0 if shift > 0 else rolled[:shift]
+        rolled[shift:] = 0 if shift < 0 else rolled[shift:]
+        assert torch.equal(after, rolled)
+
+
+def test_a_shift_longer_than_the_clip_leaves_nothing_but_is_no_error(speech: Tensor) -> None:
+    shifted = time_shift(speech, generators(6), max_seconds=60.0)
+    assert (shifted.abs().amax(-1) == 0).any()
+
+
+def test_gain_is_what_was_drawn_in_db(speech: Tensor) -> None:
+    louder = gain(speech, generators(6), max_db=12.0)
+    drawn = torch.tensor([g.uniform(-12, 12) for g in generators(6)], dtype=torch.float32)
+    ratios = louder.square().mean(-1) / speech.square().mean(-1)
+    torch.testing.assert_close(10 * torch.log10(ratios), drawn, atol=1e-3, rtol=0)
+    assert drawn.min() < -3
+    assert drawn.max() > 3
+
+
+def test_speed_changes_pitch_by_its_factor() -> None:
+    played = speed(tones(1000.0), generators(6))
+    factors = torch.tensor([g.uniform(0.9, 1.1) for g in generators(6)], dtype=torch.float32)
+    assert factors.max() - factors.min() > 0.05
+    torch.testing.assert_close(pitches(played) / 1000.0, factors, atol=1e-3, rtol=0)
+
+
+def test_speed_keeps_length_and_middle() -> None:
+    slope = torch.arange(8001.0).repeat(2, 1) - 4000
+    faster = speed(slope, generators(2), slowest=2.0, fastest=2.0)
+    outside = torch.arange(8001).sub(4000).abs() > 2000
+    assert faster.shape == slope.shape
+    torch.testing.assert_close(faster[:, ~outside], 2 * slope[:, ~outside])
+    assert not faster[:, outside].any()
+    slower = speed(slope, generators(2), slowest=0.5, fastest=0.5)
+    torch.testing.assert_close(slower, slope / 2)
+    assert torch.equal(speed(slope, generators(2), slowest=1.0, fastest=1.0), slope)
+
+
+@pytest.mark.parametrize("names", [*OF_WAVEFORMS, BOTH])
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_draw_does_not_depend_on_the_batch(
     speech: Tensor, recordings: list[np.ndarray], names: str, recorded: bool
@@ -105,7 +160,7 @@ def test_a_draw_does_not_depend_on_the_batch(
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("names", [*AUGMENTATIONS, BOTH])
+@pytest.mark.parametrize("names", [*OF_WAVEFORMS, BOTH])
 def test_the_input_is_not_modified(
     speech: Tensor, recordings: list[np.ndarray], names: str
 ) -> None:
@@ -120,6 +175,11 @@ def test_names_are_applied_in_turn(speech: Tensor, recordings: list[np.ndarray])
     own = generators(6)
     expected = time_mask(noise(speech, own, noise=recordings), own, noise=recordings)
     assert torch.equal(augment(BOTH, speech, generators(6), recordings), expected)
+
+
+def test_augmentations_of_spectrograms_leave_waveforms_alone(speech: Tensor) -> None:
+    alone = augment("gain", speech, generators(6))
+    assert torch.equal(augment("frequency_mask+gain+frame_mask", speech, generators(6)), alone)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(speech: Tensor) -> None:

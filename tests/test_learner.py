@@ -7,19 +7,22 @@ import pytest
 import torch
 from torch import nn
 
+from tune_audio.errors import UserError
 from tune_audio.feature_store import FeatureStore
 from tune_audio.features import LogMel
 from tune_audio.learner import OPTIMIZERS, DivergedError, Learner
+from tune_audio.losses import LOSSES
 from tune_audio.pipeline import Features
 from tune_audio.train_params import TrainParams
 
 PARAMS = TrainParams(lr=3e-3, batch_size=16, augment="noise+time_mask")
+MIXED = replace(PARAMS, mixup_alpha=0.4, balanced_sampling=True, augment="frequency_mask")
 
 
 class Frozen(nn.Sequential):
-    """Log-mel, a frozen 'backbone' with dropout, a trained head."""
+    """Log-mel, a 'backbone' with dropout, frozen unless `trained`, and a trained head."""
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, labels: int, trained: bool = False) -> None:
         torch.manual_seed(0)
         backbone = nn.Sequential(nn.Flatten(), nn.LazyLinear(32), nn.Dropout(0.5), nn.Tanh())
         log_mel = LogMel(16)
@@ -27,14 +30,31 @@ class Frozen(nn.Sequential):
         super().__init__(
             OrderedDict(log_mel=log_mel, backbone=backbone, head=nn.Linear(32, labels))
         )
-        self.backbone.requires_grad_(False)
+        self.backbone.requires_grad_(trained)
 
 
-def make(corpus, folder, params=PARAMS, epochs=4, cache_bytes=10**9):
+@pytest.fixture
+def multi_label_corpus(tone_corpus):
+    """A clip has the label of its tone; that of the second tone has the first label, too."""
+    targets = np.eye(3, dtype=np.float32)[tone_corpus.targets]
+    targets[tone_corpus.targets == 1, 0] = 1
+    return replace(tone_corpus, targets=targets, multi_label=True)
+
+
+def make(
+    corpus,
+    folder,
+    params=PARAMS,
+    epochs=4,
+    cache_bytes=10**9,
+    trained=False,
+    metric="val/accuracy",
+):
     torch.manual_seed(params.seed)
     store = FeatureStore(folder, cache_bytes)
-    model = Frozen(len(corpus.labels))
-    return Learner(model, partial(Features, corpus, store=store), params, epochs=epochs)
+    model = Frozen(len(corpus.labels), trained)
+    features = partial(Features, corpus, store=store)
+    return Learner(model, features, params, epochs=epochs, metric=metric)
 
 
 def without_time(row):
@@ -76,14 +96,22 @@ def test_views_repeat_after_their_number(tone_corpus, tmp_path):
     assert [learner.train_epoch()["prefix"] for _ in range(4)] == ["computed"] * 2 + ["read"] * 2
 
 
-def test_a_loaded_learner_goes_on_with_the_very_same_numbers(tone_corpus, tmp_path):
-    undisturbed = make(tone_corpus, tmp_path)
+@pytest.mark.parametrize(
+    "params",
+    [PARAMS, MIXED, replace(MIXED, loss="bce_weighted", backbone_lr=1e-3, schedule="cosine")],
+)
+def test_a_loaded_learner_goes_on_with_the_very_same_numbers(tone_corpus, tmp_path, params):
+    def make_one():
+        trained = params.backbone_lr is not None
+        return make(tone_corpus, tmp_path, params, trained=trained)
+
+    undisturbed = make_one()
     expected = [without_time(undisturbed.train_epoch()) for _ in range(4)]
-    killed = make(tone_corpus, tmp_path)
+    killed = make_one()
     for _ in range(2):
         killed.train_epoch()
     torch.save(killed.state_dict(), tmp_path / "state.pt")
-    resumed = make(tone_corpus, tmp_path)
+    resumed = make_one()
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert [without_time(resumed.train_epoch()) for _ in range(2)] == expected[2:]
 
@@ -95,6 +123,94 @@ def test_every_optimizer_lowers_the_loss(tone_corpus, tmp_path, optimizer):
     for _ in range(4):
         learner.train_epoch()
     assert learner.evaluate("train").loss < before
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_lowered_and_finds_the_label(tone_corpus, tmp_path, loss):
+    params = replace(PARAMS, loss=loss, label_smoothing=0.1, augment="none")
+    learner = make(tone_corpus, tmp_path, params, epochs=10)
+    before = learner.evaluate("validation").loss
+    for _ in range(10):
+        row = learner.train_epoch()
+    assert row["val/loss"] < before
+    assert row["val/accuracy"] > 0.7
+    after = learner.evaluate("validation")
+    assert row["val/loss"] == after.loss
+    logits, targets = torch.from_numpy(after.logits), torch.from_numpy(after.targets)
+    smoothed = learner.loss(logits, targets).item()
+    assert after.loss != pytest.approx(smoothed, rel=1e-3), "evaluated without smoothing"
+
+
+def test_it_learns_from_mixed_and_balanced_batches(tone_corpus, tmp_path):
+    learner = make(tone_corpus, tmp_path, MIXED, epochs=10)
+    rows = [learner.train_epoch() for _ in range(10)]
+    assert rows[-1]["val/accuracy"] > 0.9
+    assert 0.3 < rows[-1]["train/accuracy"] <= 1
+
+
+def test_each_batch_of_each_epoch_is_mixed_anew(tone_corpus, tmp_path):
+    learner = make(tone_corpus, tmp_path, MIXED)
+    features, targets = torch.eye(16), torch.zeros(16, dtype=torch.int64)
+    mixed = []
+    for learner.epoch in (0, 1):
+        mixed += [learner._mixed(features, targets, step)[0] for step in (0, 1)]
+    assert not any(torch.equal(a, b) for i, a in enumerate(mixed) for b in mixed[:i])
+    assert torch.equal(learner._mixed(features, targets, 1)[0], mixed[3])
+
+
+def test_balanced_sampling_hears_rare_labels_as_often(tone_corpus, tmp_path):
+    targets = np.where(np.arange(len(tone_corpus)) % 10 == 0, 1, 0)
+    corpus = replace(tone_corpus, targets=targets)
+    heard = {}
+    for balanced in (False, True):
+        params = replace(PARAMS, balanced_sampling=balanced)
+        learner = make(corpus, tmp_path, params)
+        view = learner.features.train(0)
+        torch.manual_seed(0)
+        orders = [learner._order(view) for _ in range(50)]
+        assert {len(order) for order in orders} == {72}
+        heard[balanced] = view.targets[torch.cat(orders)].float().mean().item()
+    assert heard[False] < 0.15
+    assert heard[True] == pytest.approx(0.5, abs=0.03)
+
+
+def test_several_labels_are_learnt_without_a_word_of_accuracy(multi_label_corpus, tmp_path):
+    params = replace(MIXED, loss="bce", lr=1e-2)
+    learner = make(multi_label_corpus, tmp_path, params, epochs=12, metric="val/map")
+    rows = [learner.train_epoch() for _ in range(12)]
+    measured = {"epoch", "epoch_seconds", "prefix", "train/loss", "val/loss", "val/map"}
+    assert set(rows[-1]) == measured
+    assert rows[-1]["val/map"] > 0.9
+    assert rows[-1]["val/loss"] < rows[0]["val/loss"]
+    test = learner.evaluate("test")
+    assert test.targets.shape == test.logits.shape == (24, 3)
+    assert ((test.logits > 0) == (test.targets > 0)).mean() > 0.8
+
+
+def test_what_several_labels_cannot_have_is_refused_at_once(multi_label_corpus, tmp_path):
+    with pytest.raises(UserError, match=r"got cross_entropy.*allowed: bce, bce_weighted"):
+        make(multi_label_corpus, tmp_path, metric="val/map")
+    with pytest.raises(UserError, match=r"got val/accuracy.*allowed: val/f1_macro.*val/map"):
+        make(multi_label_corpus, tmp_path, replace(PARAMS, loss="bce"))
+
+
+def test_the_backbone_has_a_rate_of_its_own(tone_corpus, tmp_path):
+    params = replace(PARAMS, backbone_lr=1e-6, optimizer="adam", schedule="cosine")
+    learner = make(tone_corpus, tmp_path, params, trained=True)
+    before = {name: p.detach().clone() for name, p in learner.suffix.named_parameters()}
+    learner.train_epoch()
+    moved = {
+        name.partition(".")[0]: (p - before[name]).abs().max().item()
+        for name, p in learner.suffix.named_parameters()
+    }
+    assert 0 < moved["backbone"] < 1e-5 < 1e-3 < moved["head"]
+    learner._set_rate(2.0)  # half of four epochs: half of both peaks
+    assert [g["lr"] for g in learner.optimizer.param_groups] == pytest.approx([1.5e-3, 5e-7])
+
+
+def test_a_rate_for_a_frozen_backbone_is_refused(tone_corpus, tmp_path):
+    with pytest.raises(UserError, match=r"backbone_lr: got 0\.001, but only the head"):
+        make(tone_corpus, tmp_path, replace(PARAMS, backbone_lr=1e-3))
 
 
 def test_the_rate_warms_up_and_falls_along_a_cosine(tone_corpus, tmp_path):

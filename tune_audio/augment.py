@@ -1,12 +1,14 @@
-"""Augmentations of waveforms: tensor in, new tensor out, randomness from a generator a clip.
+"""Augmentations by name, and those of waveforms: tensor in, new tensor out.
 
 A clip draws only from its own generator, so what happens to it does not depend on its batch; what
 is expensive is then done for the whole batch at once. Names are joined by +: "noise+time_mask".
+Those of spectrograms are in spec_augment.py.
 """
 
 import difflib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +17,25 @@ from torch import Tensor
 from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
 
-AUGMENTATIONS: dict[str, str] = {
-    "none": "tune_audio.augment:none",
-    "noise": "tune_audio.augment:noise",
-    "time_mask": "tune_audio.augment:time_mask",
+Domain = Literal["waveform", "spectrogram"]
+
+
+class Augmentation(NamedTuple):
+    """Where an augmentation's function is, and what it changes."""
+
+    function: str
+    domain: Domain = "waveform"
+
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation("tune_audio.augment:none"),
+    "noise": Augmentation("tune_audio.augment:noise"),
+    "time_mask": Augmentation("tune_audio.augment:time_mask"),
+    "time_shift": Augmentation("tune_audio.augment:time_shift"),
+    "gain": Augmentation("tune_audio.augment:gain"),
+    "speed": Augmentation("tune_audio.augment:speed"),
+    "frequency_mask": Augmentation("tune_audio.spec_augment:frequency_mask", "spectrogram"),
+    "frame_mask": Augmentation("tune_audio.spec_augment:frame_mask", "spectrogram"),
 }
 
 # Amplitude falls with frequency to this power: white, pink and brown noise.
@@ -41,19 +58,28 @@ def check_names(names: str) -> list[str]:
     return parts
 
 
+def functions(names: str, domain: Domain) -> list[Callable[..., Tensor]]:
+    """The functions of those of the named augmentations that are of a domain, in their order.
+
+    Raises UserError for an unknown name.
+    """
+    chosen = [AUGMENTATIONS[name] for name in check_names(names)]
+    return [pkgutil.resolve_name(a.function) for a in chosen if a.domain == domain]
+
+
 def augment(
     names: str,
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     noise: Sequence[np.ndarray] = (),
 ) -> Tensor:
-    """Apply the named augmentations in turn: (B, T) -> (B, T), float32, the input unchanged.
+    """Apply the named augmentations of waveforms in turn: (B, T) -> (B, T), the input unchanged.
 
-    generators: one a clip. noise: background recordings, int16 at 16 kHz.
+    generators: one a clip. noise: background recordings, int16 at 16 kHz. Those of spectrograms
+    are passed over: `spec_augment.augment_features` applies them to what the model makes of this.
     Raises UserError for an unknown name.
     """
-    for name in check_names(names):
-        function = pkgutil.resolve_name(AUGMENTATIONS[name])
+    for function in functions(names, "waveform"):
         waveforms = function(waveforms, generators, noise=noise)
     return waveforms
 
@@ -102,15 +128,83 @@ def time_mask(
 
     Its length is drawn uniformly from 0 to max_fraction of the clip, then its place.
     """
+    mask = stretches(generators, waveforms.shape[-1], max_fraction)
+    return waveforms.masked_fill(mask.to(waveforms.device), 0.0)
+
+
+def time_shift(
+    waveforms: Tensor,
+    generators: Sequence[np.random.Generator],
+    *,
+    noise: Sequence[np.ndarray] = (),
+    max_seconds: float = 0.1,
+) -> Tensor:
+    """Move each clip by up to max_seconds to either side; zeros follow where it has left.
+
+    The default is that of TensorFlow's Speech Commands example (Warden 2018, arXiv:1804.03209).
+    """
+    most = round(max_seconds * SAMPLE_RATE)
+    shifts = torch.tensor([int(g.integers(-most, most + 1)) for g in generators])
     samples = waveforms.shape[-1]
-    lengths = [int(g.integers(int(max_fraction * samples) + 1)) for g in generators]
+    source = torch.arange(samples, device=waveforms.device) - shifts[:, None].to(waveforms.device)
+    moved = waveforms.gather(-1, source.clamp(0, samples - 1))
+    return torch.where((source >= 0) & (source < samples), moved, 0.0)
+
+
+def gain(
+    waveforms: Tensor,
+    generators: Sequence[np.random.Generator],
+    *,
+    noise: Sequence[np.ndarray] = (),
+    max_db: float = 6.0,
+) -> Tensor:
+    """Make each clip louder or softer by up to max_db, uniformly in dB; nothing is clipped.
+
+    A model that brings every clip to the same level, as wav2vec2 does, does not notice.
+    """
+    gain_db = [generator.uniform(-max_db, max_db) for generator in generators]
+    factor = 10 ** (torch.tensor(gain_db, dtype=torch.float32, device=waveforms.device) / 20)
+    return waveforms * factor[:, None]
+
+
+def speed(
+    waveforms: Tensor,
+    generators: Sequence[np.random.Generator],
+    *,
+    noise: Sequence[np.ndarray] = (),
+    slowest: float = 0.9,
+    fastest: float = 1.1,
+) -> Tensor:
+    """Play each clip slower or faster about its middle, by a factor drawn uniformly.
+
+    Pitch follows (speed perturbation, Ko et al. 2015). The length stays: a faster clip has zeros
+    on both sides, a slower one loses both ends. Samples between samples are interpolated linearly,
+    which dampens what is close to 8 kHz.
+    """
+    drawn = [generator.uniform(slowest, fastest) for generator in generators]
+    factor = torch.tensor(drawn, dtype=torch.float32, device=waveforms.device)[:, None]
+    last = waveforms.shape[-1] - 1
+    from_middle = torch.arange(last + 1, device=waveforms.device) - last / 2
+    position = last / 2 + factor * from_middle
+    before = position.long().clamp(0, max(last - 1, 0))
+    after = (before + 1).clamp(max=last)
+    between = torch.lerp(
+        waveforms.gather(-1, before), waveforms.gather(-1, after), position - before
+    )
+    return torch.where((position >= 0) & (position <= last), between, 0.0)
+
+
+def stretches(generators: Sequence[np.random.Generator], size: int, max_fraction: float) -> Tensor:
+    """One stretch of `size` places for each generator: bool (B, size), true in it.
+
+    Its length is drawn uniformly from 0 to max_fraction of the places, then where it starts.
+    """
+    lengths = [int(g.integers(int(max_fraction * size) + 1)) for g in generators]
     starts = [
-        int(g.integers(samples - length + 1)) for g, length in zip(generators, lengths, strict=True)
+        int(g.integers(size - length + 1)) for g, length in zip(generators, lengths, strict=True)
     ]
-    start = torch.tensor(starts, device=waveforms.device)[:, None]
-    stop = start + torch.tensor(lengths, device=waveforms.device)[:, None]
-    sample = torch.arange(samples, device=waveforms.device)
-    return waveforms.masked_fill((start <= sample) & (sample < stop), 0.0)
+    start, place = torch.tensor(starts)[:, None], torch.arange(size)
+    return (start <= place) & (place < start + torch.tensor(lengths)[:, None])
 
 
 def _power(waveforms: Tensor) -> Tensor:

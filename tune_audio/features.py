@@ -19,6 +19,9 @@ class LogMel(nn.Module):
     7.8 kHz; natural logarithm of power + 1e-6, so that digital silence is -13.8 and not -inf.
     """
 
+    axes = ("mel", "time")
+    zero_mean = False
+
     def __init__(self, mel_bins: int = 64):
         super().__init__()
         self.mel_bins = mel_bins
@@ -51,6 +54,7 @@ class KaldiFbank(nn.Module):
     normalised to (x - mean) / (2 std), so that the filled frames are -mean / (2 std).
     """
 
+    axes = ("time", "mel")
     WINDOW_SAMPLES = 400
     HOP_SAMPLES = 160
     FFT_SIZE = 512
@@ -69,6 +73,7 @@ class KaldiFbank(nn.Module):
         self.max_length = max_length
         self.mel_bins = mel_bins
         self.mean, self.std = (mean, std) if do_normalize else (0.0, 0.5)
+        self.zero_mean = do_normalize
         window = torch.hann_window(self.WINDOW_SAMPLES, periodic=False)
         banks, _ = get_mel_banks(
             mel_bins,

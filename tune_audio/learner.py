@@ -1,18 +1,23 @@
 """Train the suffix of a model for an epoch, evaluate it: plain torch that has not heard of Ray."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tune_audio.metrics import score
-from tune_audio.pipeline import Features, View, split_model
+from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
+from tune_audio.evaluation import Evaluation
+from tune_audio.losses import make_loss
+from tune_audio.metrics import check_metric
+from tune_audio.mixing import mixup, sampling_weights
+from tune_audio.pipeline import Features, View, split_head, split_model
+from tune_audio.spec_augment import spectrogram_stage
 from tune_audio.train_params import TrainParams
 
 EVALUATION_BATCH = 256
@@ -32,24 +37,14 @@ class DivergedError(ArithmeticError):
     """The loss became NaN or infinite: this configuration is lost, the others are not."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model says of one split: targets (n,), logits (n, labels), mean loss."""
-
-    targets: np.ndarray
-    logits: np.ndarray
-    loss: float
-
-    def score(self, metric: str) -> float:
-        """A metric of METRICS."""
-        return self.loss if metric == "loss" else score(metric, self.targets, self.logits)
-
-
 class Learner:
     """One model, one configuration, one corpus; call `train_epoch` until `epoch` is enough.
 
     Every epoch draws from generators seeded by (seed, epoch) alone, so that a run which was
     killed and loaded again continues with the numbers it would have had.
+
+    Raises UserError for a loss, metric or augmentation that is not for this model or data set, and
+    for a backbone_lr where no backbone is trained.
     """
 
     def __init__(
@@ -73,12 +68,32 @@ class Learner:
             seed=params.seed,
             device=device,
         )
-        weights = [p for p in self.suffix.parameters() if p.requires_grad]
-        self.optimizer = OPTIMIZERS[params.optimizer](weights, params)
+        targets, num_labels = self.features.targets("train"), self.features.num_labels
+        self.multi_label = targets.ndim == 2
+        check_metric(self.metric, multi_label=self.multi_label)
+        self.loss = make_loss(params.loss, targets, num_labels, params.label_smoothing)
+        self.sampling = sampling_weights(targets, num_labels) if params.balanced_sampling else None
+        self.optimizer = OPTIMIZERS[params.optimizer](self._parameters(), params)
+        self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.epoch = 0
+
+    def _parameters(self) -> list[Any]:
+        """What is trained, in groups where the backbone has a rate of its own."""
+        if self.params.backbone_lr is None:
+            return [p for p in self.suffix.parameters() if p.requires_grad]
+        backbone, head = split_head(self.suffix)
+        if not backbone:
+            raise UserError(
+                f"backbone_lr: got {self.params.backbone_lr:g}, but only the head is trained here; "
+                "leave it out, or give it only when: {freeze: none}"
+            )
+        return [{"params": head}, {"params": backbone, "lr": self.params.backbone_lr}]
 
     def train_epoch(self) -> dict[str, Any]:
         """Train one epoch, evaluate on validation; the epoch's row of measurements.
+
+        Accuracies are in it where a clip has one label. With mixup, training's is of the label that
+        has the larger share.
 
         Raises:
             DivergedError: the training or validation loss is not finite.
@@ -93,34 +108,45 @@ class Learner:
         return {
             "epoch": self.epoch,
             "train/loss": loss,
-            "train/accuracy": accuracy,
+            **({} if self.multi_label else {"train/accuracy": accuracy}),
             "val/loss": validation.loss,
-            **{f"val/{name}": validation.score(name) for name in {"accuracy", self.metric}},
+            **{f"val/{name}": validation.score(name) for name in validation.usual(self.metric)},
             "epoch_seconds": time.perf_counter() - started,
             "prefix": view.how,
         }
 
     def _train_on(self, view: View) -> tuple[float, float]:
-        """One pass over a view in a drawn order; mean training loss and accuracy."""
+        """As many clips as a view has, in a drawn order; mean training loss and accuracy."""
         torch.manual_seed(_seed(self.params.seed, self.epoch))  # dropout draws from the global one
-        order = torch.randperm(len(view))
+        order = self._order(view)
         self.suffix.train()
         total = torch.zeros(2, device=self.device)
         steps = -(-len(view) // self.params.batch_size)
         for step, index in enumerate(order.to(self.device).split(self.params.batch_size)):
             self._set_rate(self.epoch + step / steps)
-            features, targets = view.batch(index)
+            features, targets = self._mixed(*view.batch(index), step)
             logits = self.suffix(features)
-            loss = self._loss(logits, targets)
+            loss = self.loss(logits, targets)
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            hits = (logits.detach().argmax(-1) == targets).sum()
+            labels = targets if targets.ndim == 1 else targets.argmax(-1)
+            hits = (logits.detach().argmax(-1) == labels).sum()
             total += torch.stack([loss.detach() * len(index), hits])
         return tuple((total / len(view)).tolist())
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, label_smoothing=self.params.label_smoothing)
+    def _order(self, view: View) -> Tensor:
+        """Rows of an epoch's clips, from torch's global generator: each once, or by weight."""
+        if self.sampling is None:
+            return torch.randperm(len(view))
+        return torch.multinomial(self.sampling.cpu(), len(view), replacement=True)
+
+    def _mixed(self, features: Tensor, targets: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        p = self.params
+        if not p.mixup_alpha:
+            return features, targets
+        generator = np.random.default_rng([p.seed, self.epoch, step])
+        return mixup(features, targets, self.features.num_labels, p.mixup_alpha, generator)
 
     def _set_rate(self, progress: float) -> None:
         """Linear warm-up, then constant or half a cosine to zero; `progress` in epochs."""
@@ -129,9 +155,9 @@ class Learner:
             factor = max(progress, 1e-2) / p.warmup_epochs
         elif p.schedule == "cosine":
             part = (progress - p.warmup_epochs) / max(self.epochs - p.warmup_epochs, 1e-9)
-            factor = 0.5 * (1 + np.cos(np.pi * min(part, 1.0)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = p.lr * factor
+            factor = 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
+        for group, peak in zip(self.optimizer.param_groups, self.peak_rates, strict=True):
+            group["lr"] = peak * factor
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
@@ -139,9 +165,13 @@ class Learner:
         view = self.features.clean(split)
         self.suffix.eval()
         index = torch.arange(len(view), device=self.device)
-        logits = torch.cat([self.suffix(view.batch(i)[0]) for i in index.split(EVALUATION_BATCH)])
-        loss = F.cross_entropy(logits, view.targets).item()
-        return Evaluation(view.targets.cpu().numpy(), logits.float().cpu().numpy(), loss)
+        logits = torch.cat(
+            [self.suffix(view.batch(i)[0]).float() for i in index.split(EVALUATION_BATCH)]
+        )
+        loss = self.loss(logits, view.targets, label_smoothing=0.0).item()
+        rows = self.features.rows(split)
+        recording = self.features.corpus.recording[rows]
+        return Evaluation(self.features.corpus.targets[rows], logits.cpu().numpy(), loss, recording)
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on; the frozen prefix is not in it."""
@@ -155,6 +185,14 @@ class Learner:
         self.epoch = state["epoch"]
         self.suffix.load_state_dict(state["suffix"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def check_configuration(model: nn.Sequential, params: TrainParams, corpus: Corpus) -> None:
+    """Raise UserError where a Learner would, without computing a feature."""
+    prefix, _ = split_model(model)
+    spectrogram_stage(params.augment, prefix)
+    targets = torch.from_numpy(corpus.targets[corpus.rows("train")])
+    make_loss(params.loss, targets, len(corpus.labels), params.label_smoothing)
 
 
 def _seed(*parts: int) -> int:

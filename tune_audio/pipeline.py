@@ -8,7 +8,7 @@ the feature store; a trial computes only what comes after.
 import hashlib
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
@@ -17,14 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tune_audio.augment import augment
+from tune_audio.augment import augment, functions
 from tune_audio.data.corpus import Corpus
-from tune_audio.feature_store import FeatureStore
+from tune_audio.feature_store import Entry, FeatureStore
+from tune_audio.spec_augment import augment_features, spectrogram_stage
 
 # Backbones on a CPU core are fastest on few clips at a time; a GPU wants more of them.
 PREFIX_BATCH = {"cpu": 16, "cuda": 128}
 # A view up to this size is held in memory (on the trial's device) while an epoch trains on it.
 VIEW_BYTES_IN_MEMORY = 512 * 2**20
+# What a head is made of besides the last stage, whatever that is.
+HEAD_LAYERS = (nn.Linear, nn.LayerNorm, nn.Dropout, nn.Flatten, nn.Identity)
 
 _fingerprints: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
 
@@ -44,6 +47,28 @@ def split_model(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     for i, (name, stage) in enumerate(stages):
         (prefix if i < first else suffix).add_module(name, stage)
     return prefix.eval(), suffix
+
+
+def split_head(suffix: nn.Sequential) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The trained parameters of a suffix's backbone, and of its head.
+
+    The head is the last stage and those before it that are made of HEAD_LAYERS alone: for wav2vec2
+    projector and classifier, for AST layer norm and classifier. The first list is empty where the
+    head alone is trained.
+    """
+    stages = list(suffix)
+    first = len(stages) - 1
+    while first > 0 and all(isinstance(m, HEAD_LAYERS) for m in _leaves(stages[first - 1])):
+        first -= 1
+    backbone, head = (
+        [p for stage in part for p in stage.parameters() if p.requires_grad]
+        for part in (stages[:first], stages[first:])
+    )
+    return backbone, head
+
+
+def _leaves(module: nn.Module) -> list[nn.Module]:
+    return [m for m in module.modules() if next(m.children(), None) is None]
 
 
 def fingerprint(module: nn.Module) -> str:
@@ -83,13 +108,13 @@ def _code(cls: type) -> str:
 class View:
     """The prefix's output for the clips of one split: one draw of the augmentation.
 
-    `features` is a tensor (clips, ...), or None for a view too large to hold, whose batches are
-    then gathered from the store's shards or computed live.
+    Held in memory where it is small enough; else its batches are gathered from the store's shards,
+    or computed live.
     """
 
     targets: Tensor
     how: str  # "read" | "computed" | "live": how the prefix was had
-    _batch: "callable"
+    _batch: Callable[[Tensor], Tensor]
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -104,6 +129,9 @@ class Features:
 
     augment: names of augmentations joined by +, for training clips only.
     views: how many draws of the augmentation there are; epoch e sees draw e mod views.
+    fold: (fold of every corpus row, the fold that validates): training and validation clips are
+        then those of the other folds and of this one. All folds share one computed prefix.
+    Raises UserError for an augmentation of spectrograms where the prefix makes none.
     """
 
     def __init__(
@@ -115,10 +143,14 @@ class Features:
         augment: str = "none",
         views: int = 1,
         seed: int = 0,
+        fold: tuple[np.ndarray, int] | None = None,
         device: str = "cpu",
     ) -> None:
+        self.fold = fold
         self.corpus, self.prefix, self.store = corpus, prefix.to(device), store
         self.augment, self.views, self.seed, self.device = augment, views, seed, device
+        self.spectrogram = spectrogram_stage(augment, prefix)
+        self.num_labels = len(corpus.labels)
 
     def train(self, epoch: int) -> View:
         """The training clips as epoch `epoch` (from 0) sees them."""
@@ -128,25 +160,48 @@ class Features:
         """The clips of "train", "validation" or "test" without augmentation."""
         return self._view(split, None)
 
+    def targets(self, split: str) -> Tensor:
+        """What the clips of a split are: int64 (n,), or multi-hot float32 (n, labels)."""
+        return torch.from_numpy(self.corpus.targets[self.rows(split)]).to(self.device)
+
+    def rows(self, split: str) -> np.ndarray:
+        """Corpus rows of the clips of a split, int64 (n,)."""
+        computed, chosen = self._choice(split)
+        return computed[chosen]
+
+    def _choice(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Corpus rows to compute together, and which of them the split is."""
+        if self.fold is None or split == "test":
+            rows = self.corpus.rows(split)
+            return rows, np.arange(len(rows))
+        fold_of_row, validating = self.fold
+        rows = np.flatnonzero(fold_of_row >= 0)
+        return rows, np.flatnonzero((fold_of_row[rows] == validating) == (split == "validation"))
+
     def _view(self, split: str, view: int | None) -> View:
-        rows = self.corpus.rows(split)
-        targets = torch.from_numpy(self.corpus.targets[rows]).to(self.device)
+        targets = self.targets(split)
+        rows, chosen = self._choice(split)
+        live = View(
+            targets, "live", lambda index: self._live(rows[chosen[index.cpu().numpy()]], view)
+        )
         # An augmentation alone is cheaper than the disk: only stages are worth remembering.
         if len(self.prefix) == 0:
-            return View(targets, "live", lambda index: self._live(rows[index.cpu().numpy()], view))
+            return live
         draws = self.views if view is not None else 1
         entry = self.store.get(
             self._key(rows, view), len(rows), lambda part: self._compute(rows[part], view), draws
         )
         if entry is None:
-            return View(targets, "live", lambda index: self._live(rows[index.cpu().numpy()], view))
+            return live
         if entry.nbytes <= VIEW_BYTES_IN_MEMORY:
-            features = torch.from_numpy(entry.load()).to(self.device)
+            features = torch.from_numpy(entry.load()[chosen]).to(self.device)
             return View(targets, entry.how, lambda index: features[index])
-        return View(targets, entry.how, lambda index: self._gather(entry, index))
+        return View(
+            targets, entry.how, lambda index: self._gather(entry, chosen[index.cpu().numpy()])
+        )
 
-    def _gather(self, entry, index: Tensor) -> Tensor:
-        return torch.from_numpy(entry.gather(index.cpu().numpy())).to(self.device)
+    def _gather(self, entry: Entry, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(entry.gather(rows)).to(self.device)
 
     def _compute(self, rows: np.ndarray, view: int | None) -> np.ndarray:
         """The prefix's output for some clips, float32 (len(rows), ...)."""
@@ -155,12 +210,18 @@ class Features:
         return torch.cat(parts).float().cpu().numpy()
 
     def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
-        waveforms = torch.from_numpy(self.corpus.waveforms(rows))
+        features = torch.from_numpy(self.corpus.waveforms(rows))
+        generators = None
         if view is not None:
             generators = [self._generator(clip, view) for clip in self.corpus.clip_ids[rows]]
-            waveforms = augment(self.augment, waveforms, generators, self.corpus.noise)
+            features = augment(self.augment, features, generators, self.corpus.noise)
+        features = features.to(self.device)
         with torch.no_grad():  # not inference_mode: the suffix trains on what comes out
-            return self.prefix(waveforms.to(self.device))
+            for stage in self.prefix:
+                features = stage(features)
+                if generators and stage is self.spectrogram:
+                    features = augment_features(self.augment, features, generators, stage)
+        return features
 
     def _generator(self, clip_id: int, view: int) -> np.random.Generator:
         """The randomness of one clip in one view: the same in every trial, batch and process."""
@@ -169,12 +230,14 @@ class Features:
     def _key(self, rows: np.ndarray, view: int | None) -> str:
         draw: Sequence = ("clean",)
         if view is not None:
-            draw = (self.augment, _code_of_augment(), self.seed, view)
+            draw = (self.augment, *_code_of_augmentations(self.augment), self.seed, view)
         parts = [self.corpus.fingerprint, *(fingerprint(s) for s in self.prefix), *map(str, draw)]
         digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16)
         digest.update(self.corpus.clip_ids[rows].tobytes())
         return digest.hexdigest()
 
 
-def _code_of_augment() -> str:
-    return inspect.getsource(sys.modules[augment.__module__])
+def _code_of_augmentations(names: str) -> list[str]:
+    used = [*functions(names, "waveform"), *functions(names, "spectrogram")]
+    modules = {augment.__module__, *(function.__module__ for function in used)}
+    return [inspect.getsource(sys.modules[module]) for module in sorted(modules)]

@@ -31,6 +31,13 @@ class TrainParams:
     clips only. `views` is how many random draws of the augmentation there are: epoch e sees
     view e mod `views`; None is a new one every epoch, which is ordinary training.
     `momentum` is read by sgd; `label_smoothing` is Szegedy et al. 2016's epsilon.
+    `loss` is a name of `losses.LOSSES`; bce and bce_weighted are for several labels a clip, too.
+
+    `mixup_alpha` > 0 mixes each batch with itself in another order, at a share drawn from
+    Beta(alpha, alpha) (Zhang et al. 2018, arXiv:1710.09412): the features that the trained stages
+    are given, and the targets. `balanced_sampling` draws each epoch's clips with replacement, one
+    of a rare label more often (Gong et al. 2021, PSLA, arXiv:2102.01243).
+    `backbone_lr` is the peak rate of what is trained before the head; None is `lr` there, too.
 
     The annotations are what `tune_audio.space` checks values against; constructing one here
     checks nothing.
@@ -43,8 +50,11 @@ class TrainParams:
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     weight_decay: Annotated[float, Ge(0)] = 0.0
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
-    loss: Literal["cross_entropy"] = "cross_entropy"
+    loss: Literal["cross_entropy", "mse", "bce", "bce_weighted"] = "cross_entropy"
     warmup_epochs: Annotated[float, Ge(0)] = 0.0
     schedule: Literal["constant", "cosine"] = "constant"
     views: Annotated[int, Ge(1)] | None = None
+    mixup_alpha: Annotated[float, Ge(0)] = 0.0
+    balanced_sampling: bool = False
+    backbone_lr: Annotated[float, Gt(0)] | None = None
     seed: Annotated[int, Ge(0)] = 0
