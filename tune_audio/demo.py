@@ -17,7 +17,7 @@ from tune_audio.space import Family, SearchSpace
 from tune_audio.space.domains import Fixed
 
 COMPACT = "compact"  # as models/pretrained.py calls it, which takes seconds to import
-
+SPOKEN = "espeak-"  # how the folder of a synthesised corpus begins
 SPEECH_DATA_SETS = ("speech_commands",)
 # What the search listens to gets the clips it asks for; the rest of the 35 words, which only the
 # retraining hears, get fewer, so that it ends in minutes.
@@ -27,7 +27,8 @@ CLIPS_PER_OTHER_WORD = 100
 
 def is_demonstration(space: SearchSpace) -> bool:
     """Whether the space's data were synthesised here."""
-    return Path(space.data.get("root", "")).parent.name == "synthetic"
+    root = Path(space.data.get("root", ""))
+    return root.parent.name == "synthetic" and root.name.startswith(SPOKEN)
 
 
 def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
@@ -90,4 +91,4 @@ def _speak(space: SearchSpace, folder: Path) -> Path:
         TimeRemainingColumn(),
     )
     with Progress(*columns) as progress:
-        return synthesize(folder / key, words, clips, progress=progress)
+        return synthesize(folder / f"{SPOKEN}{key}", words, clips, progress=progress)

@@ -4,6 +4,7 @@ import csv
 import os
 import pkgutil
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus, load_corpus
 from tune_audio.demo import is_demonstration
 from tune_audio.errors import UserError
-from tune_audio.metrics import METRICS
+from tune_audio.metrics import check_metric, direction
 from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.progress import Progress
@@ -37,7 +38,7 @@ class Driver:
         self, run: RunFolder, space: SearchSpace, console: Console, cache_gb: float | None = None
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
-        self.direction = METRICS[space.search.metric.removeprefix("val/")].direction
+        self.direction = direction(space.search.metric)
         demo = is_demonstration(space)
         self.mirror = Mirror(
             f"{space.name}-demonstration" if demo else space.name,
@@ -137,14 +138,31 @@ def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Cor
 
 
 def check_models(space: SearchSpace, corpus: Corpus) -> None:
-    """Build a model of every family, so that what is wrong with one is said before Ray starts."""
+    """Find what is wrong with a family before Ray starts, by building one of its models.
+
+    Raises UserError, with all families' mistakes: a checkpoint that cannot be had, an augmentation
+    or loss that is not for this model or this data, a metric or folds that this data set has not.
+    """
+    from tune_audio.folds import assign_folds  # these two know torch
+    from tune_audio.learner import check_configuration
+
+    check_metric(space.search.metric.removeprefix("val/"), multi_label=corpus.multi_label)
+    if space.search.folds:
+        assign_folds(corpus, space.search.folds)
+    mistakes = []
     for family in space.families.values():
-        _, params = family.split(example_configuration(family))
-        model_class = pkgutil.resolve_name(MODELS[family.model])
+        configuration = example_configuration(family)
         try:
-            model_class(len(corpus.labels), corpus.clip_samples, **params)
+            params, keywords = family.split(configuration)
+            model_class = pkgutil.resolve_name(MODELS[family.model])
+            model = model_class(len(corpus.labels), corpus.clip_samples, **keywords)
+            augment = family.domains.get("augment")
+            for names in augment.values() if augment else [params.augment]:
+                check_configuration(model, replace(params, augment=names), corpus)
         except UserError as error:
-            raise UserError(f"models.{family.name}: {error.message}") from error
+            mistakes.append(f"models.{family.name}: {error.message}")
+    if mistakes:
+        raise UserError("\n  ".join(mistakes))
 
 
 def make_console() -> Console:

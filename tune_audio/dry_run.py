@@ -6,8 +6,8 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from tune_audio.complexity import parameter_counts
 from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.final_test import parameter_counts
 from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import format_value, varying

@@ -5,20 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.learner import Evaluation, Learner
-from tune_audio.metrics import confusion_matrix, per_class_accuracy
+from tune_audio.evaluation import Evaluation
+from tune_audio.learner import Learner
+from tune_audio.metrics import confusion_matrix, per_class_accuracy, probabilities
 from tune_audio.models.saved import save_model
-
-
-def parameter_counts(model: nn.Module) -> dict[str, int]:
-    """Numbers of trainable and of frozen parameters (scalars)."""
-    counts = {True: 0, False: 0}
-    for parameter in model.parameters():
-        counts[parameter.requires_grad] += parameter.numel()
-    return {"trainable_parameters": counts[True], "frozen_parameters": counts[False]}
 
 
 def final_test(
@@ -26,15 +18,19 @@ def final_test(
 ) -> dict[str, Any]:
     """Test on the test split, save model, predictions and confusion matrix in the trial's folder.
 
-    Returns what the trial's record is to hold: test/loss, test/accuracy, model_folder.
+    Predictions and confusion matrix are of whole clips. Returns what the trial's record is to hold:
+    test/loss, the other test metrics, model_folder.
     """
     folder = Path(config["folder"])
     test = learner.evaluate("test")
-    results = {"test/loss": test.loss, "test/accuracy": test.score("accuracy")}
-    if learner.metric not in ("loss", "accuracy"):
-        results[f"test/{learner.metric}"] = test.score(learner.metric)
-    _write_predictions(folder / "predictions.csv", corpus, test)
-    _write_confusion(folder / "confusion_matrix.csv", corpus.labels, test)
+    results = {"test/loss": test.loss}
+    results |= {f"test/{name}": test.score(name) for name in test.usual(learner.metric)}
+    clips = test.by_clip
+    names = [corpus.names[row] for row in corpus.rows("test")]
+    _, first = np.unique(test.recording, return_index=True)
+    _write_predictions(folder / "predictions.csv", [names[i] for i in first], corpus.labels, clips)
+    if not corpus.multi_label:
+        _write_confusion(folder / "confusion_matrix.csv", corpus.labels, clips)
     save_model(
         folder / "model",
         learner.model,
@@ -42,28 +38,33 @@ def final_test(
         params=config["model_params"],
         labels=corpus.labels,
         clip_samples=corpus.clip_samples,
-        extra={"family": config["family"], "train_params": config["train_params"], **results},
+        extra={
+            "family": config["family"],
+            "multi_label": corpus.multi_label,
+            "train_params": config["train_params"],
+            **results,
+        },
     )
     return results | {"model_folder": str(folder / "model")}
 
 
-def _write_predictions(path: Path, corpus: Corpus, test: Evaluation) -> None:
+def _write_predictions(path: Path, names: list[str], labels: list[str], clips: Evaluation) -> None:
+    """A row a clip: its labels, the likeliest label, and the probabilities of all."""
+    chances = probabilities(clips.targets, clips.logits)
+    true = clips.targets > 0.5 if clips.targets.ndim == 2 else np.eye(len(labels))[clips.targets]
     with open(path, "w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["file", "label", "prediction", "probability"])
-        exponents = np.exp(test.logits - test.logits.max(-1, keepdims=True))
-        probabilities = exponents / exponents.sum(-1, keepdims=True)
-        for row, target, p in zip(corpus.rows("test"), test.targets, probabilities, strict=True):
-            best = int(p.argmax())
-            rows.writerow(
-                [corpus.names[row], corpus.labels[target], corpus.labels[best], f"{p[best]:.4f}"]
-            )
+        rows.writerow(["file", "labels", "prediction", *labels])
+        for name, own, of_clip in zip(names, true, chances, strict=True):
+            given = "|".join(label for label, is_own in zip(labels, own, strict=True) if is_own)
+            best = labels[int(of_clip.argmax())]
+            rows.writerow([name, given, best, *(f"{chance:.4f}" for chance in of_clip)])
 
 
-def _write_confusion(path: Path, labels: list[str], test: Evaluation) -> None:
+def _write_confusion(path: Path, labels: list[str], clips: Evaluation) -> None:
     """Rows: true labels; columns: predicted ones; last column: the label's own accuracy."""
-    matrix = confusion_matrix(test.targets, test.logits)
-    own = per_class_accuracy(test.targets, test.logits)
+    matrix = confusion_matrix(clips.targets, clips.logits)
+    own = per_class_accuracy(clips.targets, clips.logits)
     with open(path, "w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["true \\ predicted", *labels, "accuracy"])

@@ -19,10 +19,10 @@ from tune_audio.driver import Driver, check_models, make_console, open_data, run
 from tune_audio.errors import UserError
 from tune_audio.reporting.ranking import best_of_families
 from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
+from tune_audio.resolve import resolve
 from tune_audio.retrain import retrain_best
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, list_spaces, load_space
-
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
@@ -90,6 +90,7 @@ def search(
     chosen = named(chosen)
     if is_demonstration(chosen):
         announce(chosen, console)
+    chosen = resolve(chosen, console)
     if dry_run:
         from tune_audio.dry_run import show
 

@@ -20,7 +20,7 @@ import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
 from tune_audio.errors import UserError
-from tune_audio.metrics import METRICS
+from tune_audio.metrics import direction
 from tune_audio.records import TrialRecord
 from tune_audio.space import Family, Search
 
@@ -115,7 +115,7 @@ class Storage:
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
         self.plans = {plan.family.name: plan for plan in plans}
-        self.maximize = METRICS[search.metric.removeprefix("val/")].direction == "maximize"
+        self.maximize = direction(search.metric) == "maximize"
         database = open_database(path)
         self._studies = {name: self._open(database, plan) for name, plan in self.plans.items()}
         self._trials: dict[str, optuna.Trial] = {}

@@ -42,6 +42,7 @@ class Job:
     epochs: int
     metric: str  # e.g. "val/accuracy"
     maximize: bool
+    folds: int | None  # of cross-validation; None for the one split
     test: bool  # a retraining: keep the best weights, test once, save the model
 
 
@@ -96,6 +97,7 @@ def run(
         epochs=storage.epochs,
         metric=storage.search.metric,
         maximize=storage.maximize,
+        folds=None if test else storage.search.folds,
         test=test,
     )
     needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}

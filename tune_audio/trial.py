@@ -8,13 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from ray import tune
 
+from tune_audio.complexity import multiply_adds, parameter_counts
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.feature_store import FeatureStore
-from tune_audio.final_test import final_test, parameter_counts
+from tune_audio.final_test import final_test
+from tune_audio.folds import CrossValidation, assign_folds
 from tune_audio.learner import DivergedError, Learner
 from tune_audio.models import MODELS
 from tune_audio.pipeline import Features
@@ -72,24 +75,32 @@ class AudioTrial(tune.Trainable):
         """Build the model and its learner; load what an earlier process left of this trial."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(self.config["threads"])
+        if self.job["folds"] is None:
+            self.learner = self._learner()
+        else:
+            self.learner = CrossValidation(
+                self._learner, assign_folds(self.corpus, self.job["folds"])
+            )
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True)
+            self.learner.load_state_dict(state["learner"])
+            self.epochs, self.best = state["epochs"], state["best"]
+
+    def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
         params = TrainParams(**self.config["train_params"])
         torch.manual_seed(params.seed)  # the first weights; every epoch has a seed of its own
         model_class = pkgutil.resolve_name(MODELS[self.config["model"]])
         model = model_class(
             len(self.corpus.labels), self.corpus.clip_samples, **self.config["model_params"]
         )
-        self.learner = Learner(
+        return Learner(
             model,
-            partial(Features, self.corpus, store=self.store),
+            partial(Features, self.corpus, store=self.store, fold=fold),
             params,
             epochs=self.job["epochs"],
             metric=self.job["metric"],
             device="cuda" if self.config["gpus"] else "cpu",
         )
-        if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
-            self.learner.load_state_dict(state["learner"])
-            self.epochs, self.best = state["epochs"], state["best"]
 
     def _keep_best(self) -> None:
         """Keep the weights of the best epoch on validation, where a model is to come of it."""
@@ -105,8 +116,10 @@ class AudioTrial(tune.Trainable):
 
     def _end(self) -> dict[str, Any]:
         """What is to be known after the last epoch: sizes, and for a retraining its test."""
-        extra = parameter_counts(self.learner.model)
+        model = self.learner.model
+        extra = parameter_counts(model)
         if self.job["test"]:
+            extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
             self.learner.suffix.load_state_dict(self.best)
             extra |= final_test(self.learner, self.corpus, self.config, self.job)
         return extra

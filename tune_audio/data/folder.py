@@ -1,15 +1,23 @@
 """Any folder of audio: a folder a class, with or without splits above, or a metadata.csv."""
 
-import csv
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from annotated_types import Gt, Le
 
 from tune_audio.data.audio import audio_files, is_hidden, printable
 from tune_audio.data.clips import SPLITS, Clip, Listing
+from tune_audio.data.grouping import find_groups
+from tune_audio.data.split import assign_splits, relative_name
+from tune_audio.data.tables import read_rows
+from tune_audio.data.windows import cut_windows
 from tune_audio.errors import UserError
 
 METADATA = "metadata.csv"
+COLUMNS = "file_name,label[,split][,group]"
 NOISE_FOLDER = "_background_noise_"
 SPLIT_FOLDERS = {
     "train": "train",
@@ -23,30 +31,89 @@ SPLIT_FOLDERS = {
 }
 LAYOUTS = (
     "Allowed are FOLDER/class/x.wav, FOLDER/{train,validation,test}/class/x.wav, "
-    f"or a {METADATA} with the columns file_name,label[,split][,group]"
+    f"or a {METADATA} with the columns {COLUMNS}"
 )
 MOST_MISTAKES_SHOWN = 3
 
 
-def folder(root: Path) -> Listing:
+def folder(
+    root: Path,
+    *,
+    window_seconds: Annotated[float, Gt(0), Le(60)] | None = None,
+    hop_seconds: Annotated[float, Gt(0)] | None = None,
+    group_pattern: str | None = None,
+    missing_split_share: Annotated[float, Gt(0), Le(0.5)] | None = None,
+) -> Listing:
     """The clips of `root`, laid out in one of three ways; labels are in alphabetical order.
 
     `root/class/**/x.wav`; or the same below `root/train`, `root/validation` (valid, val, dev) and
     `root/test`; or `root/metadata.csv` with the columns file_name (relative to `root`), label and,
     where known, split and group (speaker). Recordings in `root/_background_noise_` are noise for
-    augmentation. Raises UserError when none of these fits.
+    augmentation.
+
+    `window_seconds` cuts recordings into windows that start every `hop_seconds` (None: half a
+    window); data.clip_seconds should be a window's length. `group_pattern` is a regular expression
+    whose group 1, searched in a file's path below `root`, names the speaker or the source; of one
+    group no clips are in two splits, and a file that it does not fit is a group of its own. Where
+    only the validation or only the test folder is missing, `missing_split_share` of the training
+    clips take its place. Raises UserError when no layout fits.
     """
+    if hop_seconds is not None and window_seconds is None:
+        raise UserError("data.hop_seconds: needs data.window_seconds, the length of a window.")
     clips = _from_metadata(root) if (root / METADATA).is_file() else _from_folders(root)
     labels = sorted({clip.labels[0] for clip in clips})
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no audio in class folders"
         raise UserError(f"data.root: {root} has {found}; two classes are needed. {LAYOUTS}.")
+    if group_pattern is not None:
+        clips = _grouped(clips, root, group_pattern)
+    if window_seconds is not None:
+        clips = cut_windows(clips, window_seconds, hop_seconds)
+    if missing_split_share is not None:
+        clips = _complete_split(clips, root, missing_split_share, group_pattern is not None)
     noise = root / NOISE_FOLDER
     return Listing(
         clips=tuple(clips),
         labels=tuple(labels),
         noise=tuple(audio_files(noise)) if noise.is_dir() else (),
+        windows=window_seconds is not None,
+        whole_groups=group_pattern is not None,
     )
+
+
+def _grouped(clips: Sequence[Clip], root: Path, pattern: str) -> list[Clip]:
+    names = [relative_name(clip.path, root) for clip in clips]
+    groups = find_groups(names, pattern)
+    if not any(groups):
+        raise UserError(
+            f"data.group_pattern: {pattern!r} fits no file; the first is {printable(names[0])}."
+        )
+    return [
+        replace(clip, group=group or name)
+        for clip, group, name in zip(clips, groups, names, strict=True)
+    ]
+
+
+def _complete_split(
+    clips: list[Clip], root: Path, share: float, whole_groups: bool
+) -> list[Clip]:
+    missing = set(SPLITS) - {clip.split for clip in clips}
+    if len(missing) != 1 or missing == {"train"}:
+        raise UserError(
+            f"data.missing_split_share: {len(missing)} of {', '.join(SPLITS)} are missing; it is "
+            "for a folder that lacks either validation or test."
+        )
+    rows = [row for row, clip in enumerate(clips) if clip.split == "train"]
+    training = [clips[row] for row in rows]
+    names = [relative_name(clip.path, root) for clip in training]
+    # What is taken is not to be divided further, so it is both of the fractions that follow train.
+    fractions = (1 - share, share / 2, share / 2)
+    parts = assign_splits(training, names, split=fractions, whole_groups=whole_groups)
+    (taken,) = missing
+    for row, clip, part in zip(rows, training, parts, strict=True):
+        if SPLITS[part] != "train":
+            clips[row] = replace(clip, split=taken)
+    return clips
 
 
 def _from_folders(root: Path) -> list[Clip]:
@@ -91,7 +158,7 @@ def _label(text: str) -> str:
 
 def _from_metadata(root: Path) -> list[Clip]:
     clips, mistakes, line_of = [], [], {}
-    for line, row in _read_rows(root / METADATA):
+    for line, row in read_rows(root / METADATA, ("file_name", "label"), COLUMNS):
         name, label = row["file_name"].strip(), _label(row["label"])
         split = row.get("split", "").strip().lower()
         if mistake := _row_mistake(name, label, split):
@@ -117,22 +184,3 @@ def _row_mistake(name: str, label: str, split: str) -> str | None:
     if split and split not in SPLIT_FOLDERS:
         return f"split {split!r}; allowed are {', '.join(SPLITS)}"
     return None
-
-
-def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and cells of every row. Raises UserError for what is no such table."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", skipinitialspace=True)
-            columns = reader.fieldnames or []
-            if missing := [name for name in ("file_name", "label") if name not in columns]:
-                raise UserError(
-                    f"{path}: no column {' and '.join(missing)}; it has "
-                    f"{', '.join(columns) or 'none'}. Needed are file_name,label[,split][,group]."
-                )
-            for row in reader:
-                yield reader.line_num, row
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8.") from None
-    except csv.Error as error:
-        raise UserError(f"{path} is not a CSV table: {error}.") from None

@@ -8,8 +8,6 @@ import transformers
 from annotated_types import Ge, Gt
 from torch import Tensor, nn
 
-from tune_audio._torchaudio import torchaudio
-from tune_audio.errors import UserError
 from tune_audio.features import KaldiFbank
 from tune_audio.models.ast import MeanOfTwoTokens, Transformer
 from tune_audio.models.pretrained import Backbone, Pretrained, linear
@@ -47,11 +45,11 @@ class DeiTAST(nn.Sequential):
         the paper's code does, and bilinear along one that became longer.
     max_length: frames (10 ms each) that a clip is filled or cut to; None: those of clip_samples.
     feature_mean, feature_std: of the data set's filter bank; the defaults are AudioSet's.
-    time_mask, frequency_mask: SpecAugment (Park et al. 2019, arXiv:1904.08779) in training, one
-        mask of up to so many frames or mel bins a clip; 0 is none.
     pretrained: the DeiT in place of the checkpoint's.
 
-    Raises UserError: the checkpoint cannot be read or is no DeiT; masks before a frozen backbone.
+    Raises UserError: the checkpoint cannot be read or is no DeiT.
+
+    Its SpecAugment (report D) is augment: frequency_mask+frame_mask.
     """
 
     classes = Backbone(transformers.DeiTModel, SpectrogramExtractor, unread="pooler.")
@@ -72,15 +70,8 @@ class DeiTAST(nn.Sequential):
         max_length: Annotated[int, Ge(16)] | None = None,
         feature_mean: float = -4.2677393,
         feature_std: Annotated[float, Gt(0)] = 4.5689974,
-        time_mask: Annotated[int, Ge(0)] = 0,
-        frequency_mask: Annotated[int, Ge(0)] = 0,
     ):
         trained = freeze == "none"
-        if (time_mask or frequency_mask) and not trained:
-            raise UserError(
-                "deit_ast: time_mask and frequency_mask work on a backbone that is trained; "
-                "set freeze: none, or both masks to 0"
-            )
         if pretrained is None:
             pretrained = self._start(checkpoint, initial_weights, trained)
         deit = pretrained.backbone.requires_grad_(trained)
@@ -90,10 +81,8 @@ class DeiTAST(nn.Sequential):
         super().__init__(
             OrderedDict(
                 fbank=KaldiFbank(frames, mel_bins, feature_mean, feature_std),
-                backbone=MaskedTransformer(
-                    SpectrogramTransformer(config, embeddings, deit.layers, deit.layernorm),
-                    time_mask,
-                    frequency_mask,
+                backbone=Transformer(
+                    SpectrogramTransformer(config, embeddings, deit.layers, deit.layernorm), frames
                 ),
                 pool=MeanOfTwoTokens(),
                 layernorm=nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
@@ -132,28 +121,6 @@ class SpectrogramTransformer(NamedTuple):
     embeddings: nn.Module
     layers: nn.ModuleList
     layernorm: nn.LayerNorm
-
-
-class MaskedTransformer(Transformer):
-    """AST's transformer, in train() after SpecAugment: (B, frames, mel_bins) -> (B, tokens, width).
-
-    Masks stand here and not before, because what comes before a trained stage is computed once.
-    """
-
-    def __init__(self, parts: SpectrogramTransformer, time_mask: int, frequency_mask: int):
-        super().__init__(parts, parts.config.max_length)
-        self.time_mask = time_mask
-        self.frequency_mask = frequency_mask
-
-    def forward(self, fbank: Tensor) -> Tensor:
-        if self.training:
-            for axis, widest in ((1, self.time_mask), (2, self.frequency_mask)):
-                if widest:
-                    fbank = torchaudio.functional.mask_along_axis_iid(fbank, widest, 0.0, axis)
-        return super().forward(fbank)
-
-    def extra_repr(self) -> str:
-        return f"time_mask={self.time_mask}, frequency_mask={self.frequency_mask}"
 
 
 def spectrogram_config(

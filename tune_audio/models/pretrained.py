@@ -97,7 +97,7 @@ def linear(in_features: int, out_features: int, config: transformers.PretrainedC
 @lru_cache(maxsize=4)
 def _load(classes: Backbone, checkpoint: str) -> Pretrained:
     if checkpoint == COMPACT:
-        folder = COMPACT_FOLDERS[classes.model.config_class.model_type]
+        folder = _compact_folder(classes.model.config_class.model_type)
     else:
         folder = Path(checkpoint) if Path(checkpoint).is_dir() else _download(checkpoint)
     _check_kind(classes.model.config_class.model_type, folder, checkpoint)
@@ -116,6 +116,15 @@ def _load(classes: Backbone, checkpoint: str) -> Pretrained:
         )
     _check_complete(backbone, info["missing_keys"], classes.unread, checkpoint)
     return Pretrained(backbone.eval().requires_grad_(False), extractor)
+
+
+def _compact_folder(model_type: str) -> Path:
+    if model_type not in COMPACT_FOLDERS:
+        raise UserError(
+            f"checkpoint compact: none comes with tune_audio for {model_type}, only for "
+            f"{', '.join(COMPACT_FOLDERS)}; give a folder or a hub id"
+        )
+    return COMPACT_FOLDERS[model_type]
 
 
 def _download(checkpoint: str) -> Path:

@@ -8,7 +8,7 @@ from annotated_types import Ge
 from pydantic import BaseModel, ConfigDict
 
 from tune_audio.data import DATASETS
-from tune_audio.metrics import METRICS
+from tune_audio.metrics import names as metric_names
 from tune_audio.space.mistakes import Mistakes, unknown
 from tune_audio.space.parameters import (
     check_keywords,
@@ -27,7 +27,9 @@ class Search(_Section):
 
     `trials` is how many each family gets; a grid has as many as it has. A trial may be stopped
     from `grace_epochs` on, and of each rung one in `reduction_factor` goes on (Li et al. 2020,
-    ASHA; hyperband alike). `metric` is measured on the validation split.
+    ASHA; hyperband alike). `metric` is measured on the validation split. With `folds` a
+    trial trains as many models at once, each validated on another part of the training and
+    validation clips, and is judged by their mean in every epoch.
     """
 
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = "tpe"
@@ -36,6 +38,7 @@ class Search(_Section):
     trials: Annotated[int, Ge(1)] | None = None
     grace_epochs: Annotated[int, Ge(1)] = 1
     reduction_factor: Annotated[int, Ge(2)] = 3
+    folds: Annotated[int, Ge(2)] | None = None
     seed: Annotated[int, Ge(0)] = 0
     cpus_per_trial: Annotated[float, Ge(0)] = 1.0
     gpus_per_trial: Literal["auto"] | Annotated[float, Ge(0)] = "auto"
@@ -88,7 +91,7 @@ def read_section(
 def read_search(raw: Any, mistakes: Mistakes) -> Search | None:
     """The search section, whose metric exists and whose trials fit its sampler."""
     search = read_section(Search, raw, "search", mistakes)
-    metrics = [f"val/{name}" for name in METRICS]
+    metrics = metric_names()
     metric = as_mapping(raw, "search", mistakes).get("metric", Search().metric)
     if isinstance(metric, str) and metric not in metrics:
         mistakes.add("search.metric", unknown("metric", metric, metrics))

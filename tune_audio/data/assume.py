@@ -1,0 +1,197 @@
+"""What to assume of somebody's recordings where `data` says auto.
+
+All that is assumed becomes an ordinary option of `data`, told together with the --set that changes
+it: clip_seconds and windows from the lengths of the recordings, the split from folders and names.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune_audio.data.clips import SPLITS, Listing
+from tune_audio.data.corpus import list_clips
+from tune_audio.data.grouping import NamePattern, find_groups, recognise
+from tune_audio.data.split import assign_splits, relative_name
+from tune_audio.data.survey import Survey, look
+
+AUTO = "auto"
+# A clip is as long as all but one recording in twenty, which loses its ends.
+COVERED_PERCENT = 95
+LONGEST_WHOLE_SECONDS = 3.0
+SHORTEST_CLIP_SECONDS = 0.5
+WINDOW_OPTIONS = ("window_seconds", "hop_seconds")
+WINDOW_SECONDS = 2.0
+LONGEST_WITHOUT_WINDOWS_SECONDS = 10.0
+FRACTIONS = (0.70, 0.15, 0.15)
+PERCENT = "70/15/15 %"
+MISSING_SPLIT_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """Options of `data`, why they are so, and how to have it otherwise."""
+
+    options: dict[str, Any]
+    reason: str = ""
+    otherwise: str = ""
+
+
+def assume(
+    data: Mapping[str, Any], known: Collection[str]
+) -> tuple[dict[str, Any], list[str], list[Assumption]]:
+    """`data` without an auto in it, what its recordings are like, and what was assumed.
+
+    known: the names of the data set's own options. Raises UserError for a folder that does not fit
+    the data set, or in which nothing can be read.
+    """
+    name, root = data["name"], Path(data["root"]).absolute()
+    decided = {key: value for key, value in data.items() if value != AUTO}
+    whole = {k: v for k, v in decided.items() if k in known and k not in WINDOW_OPTIONS}
+    survey = look(list_clips(name, root, **whole))
+    made = []
+    if data.get("clip_seconds") == AUTO:
+        made.append(_clip_length(decided, survey, known))
+        decided |= made[-1].options
+    # Splits count windows, not recordings.
+    listing = list_clips(name, root, **{k: v for k, v in decided.items() if k in known})
+    if data.get("split") == AUTO:
+        made.append(_split(listing, known))
+        decided |= made[-1].options
+    if data.get("split_by") == AUTO and decided.get("split", "official") != "official":
+        made.append(_groups(listing, root, decided, known))
+        decided |= made[-1].options
+    return decided, survey.lines(), made
+
+
+def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]) -> Assumption:
+    if window := data.get("window_seconds"):
+        return Assumption({"clip_seconds": window}, f"Clips of {window:g} s, as the windows are.")
+    covering = float(np.percentile(survey.seconds, COVERED_PERCENT, method="higher"))
+    # To the next tenth; a recording of 1.00002 s is one of 1 s.
+    whole = max(SHORTEST_CLIP_SECONDS, float(np.ceil(round(covering * 10, 2))) / 10)
+    if "window_seconds" in known and whole > LONGEST_WHOLE_SECONDS:
+        hop = data.get("hop_seconds", WINDOW_SECONDS / 2)
+        return Assumption(
+            {
+                "clip_seconds": WINDOW_SECONDS,
+                "window_seconds": WINDOW_SECONDS,
+                "hop_seconds": hop,
+            },
+            f"Recordings are cut into windows of {WINDOW_SECONDS:g} s, one every {hop:g} s, each "
+            "with the label of its recording; those of one recording stay in one split, and their "
+            "predictions are averaged.",
+            f"--set data.window_seconds=1; or uncut, --set data.clip_seconds={whole:g}",
+        )
+    seconds = min(whole, LONGEST_WITHOUT_WINDOWS_SECONDS)
+    longer = np.count_nonzero(survey.seconds > seconds + 1e-3) / len(survey.seconds)
+    cut = f"{longer:.1%} are longer and lose their ends, " if longer else ""
+    return Assumption(
+        {"clip_seconds": seconds},
+        f"Clips of {seconds:g} s: {cut}shorter ones are followed by silence.",
+        "--set data.clip_seconds=2",
+    )
+
+
+def _split(listing: Listing, known: Collection[str]) -> Assumption:
+    splits = {clip.split for clip in listing.clips}
+    own = ", ".join(split for split in SPLITS if split in splits)
+    missing = [split for split in SPLITS if split not in splits]
+    otherwise = f"--set data.split='{list(FRACTIONS)}'"
+    if splits == set(SPLITS):
+        return Assumption({"split": "official"}, f"Split as the data are: {own}.", otherwise)
+    can_complete = "missing_split_share" in known and missing in (["validation"], ["test"])
+    if None not in splits and can_complete:
+        return Assumption(
+            {"split": "official", "missing_split_share": MISSING_SPLIT_SHARE},
+            f"Split as the data are: {own}; {missing[0]} is missing and takes "
+            f"{MISSING_SPLIT_SHARE:.0%} of train.",
+            otherwise,
+        )
+    ignored = ""
+    if own:
+        count = sum(clip.split is not None for clip in listing.clips)
+        ignored = f" Only {count:,} of {len(listing.clips):,} clips say a split, {own}: ignored."
+        if None not in splits:
+            ignored = f" All are in {own}, which is ignored."
+    return Assumption(
+        {"split": FRACTIONS},
+        f"Split {PERCENT} for train, validation, test.{ignored}",
+        "--set data.split='[0.8, 0.1, 0.1]'",
+    )
+
+
+def _groups(
+    listing: Listing, root: Path, data: Mapping[str, Any], known: Collection[str]
+) -> Assumption:
+    """Whether speakers or sources are kept apart: if they are known and every class allows it."""
+    names = [relative_name(clip.path, root) for clip in listing.clips]
+    if all(clip.group is not None for clip in listing.clips):
+        if how := _way_apart(listing, names, data):
+            return Assumption(
+                {"split_by": how}, f"Split by speaker or source: {_count(listing)} of them.", ""
+            )
+        return Assumption(
+            {"split_by": "label"},
+            f"Every class is split so, clip by clip: the {_count(listing)} speakers or sources are too few or too "
+            "large to have every class in train, validation and test.",
+        )
+    found = recognise(names, [clip.labels for clip in listing.clips])
+    if found is None or "group_pattern" not in known or "group_pattern" in data:
+        return Assumption(
+            {"split_by": "label"},
+            f"Every class is split so, clip by clip: names show no speaker or source. Where several clips come from "
+            "one, results look better than they are.",
+            "--set data.group_pattern='REGULAR EXPRESSION', a column group in metadata.csv",
+        )
+    return _by_name(listing, names, data, found)
+
+
+def _by_name(
+    listing: Listing, names: Sequence[str], data: Mapping[str, Any], found: NamePattern
+) -> Assumption:
+    groups = find_groups(names, found.pattern)
+    clips = tuple(
+        replace(clip, group=group or name)
+        for clip, group, name in zip(listing.clips, groups, names, strict=True)
+    )
+    grouped = replace(listing, clips=clips, whole_groups=True)
+    seen = f"{_count(grouped)} {found.kind}s in the names (such as {clips[0].group!r})"
+    if how := _way_apart(grouped, names, data):
+        return Assumption(
+            {"split_by": how, "group_pattern": found.pattern},
+            f"{seen[0].upper()}{seen[1:]}: none of them is in two splits.",
+            "--set data.group_pattern=null",
+        )
+    return Assumption(
+        {"split_by": "label"},
+        f"Every class is split so, clip by clip: {seen} cannot be kept apart with every class in "
+        "train, validation and test.",
+    )
+
+
+def _way_apart(listing: Listing, names: Sequence[str], data: Mapping[str, Any]) -> str | None:
+    """The split_by with which no group is in two splits and every class in all three, if any."""
+    for split_by in ("speaker", "label") if listing.whole_groups else ("speaker",):
+        splits = assign_splits(
+            listing.clips,
+            names,
+            split=data["split"],
+            split_by=split_by,
+            whole_groups=listing.whole_groups,
+            seed=data.get("seed", 0),
+        )
+        heard = {
+            (label, part)
+            for clip, part in zip(listing.clips, splits.tolist(), strict=True)
+            for label in clip.labels
+        }
+        if len(heard) == len(SPLITS) * len(listing.labels):
+            return split_by
+    return None
+
+
+def _count(listing: Listing) -> int:
+    return len({clip.group for clip in listing.clips})

@@ -1,0 +1,55 @@
+"""What a model says of some clips, and how good that is: by window and by whole clip."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tune_audio.metrics import CLIP, probabilities, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers for one split.
+
+    targets: int64 (n,), or multi-hot float32 (n, labels). logits: float32 (n, labels). loss: the
+    one it is trained with, without label smoothing. recording: int64 (n,), equal for the windows
+    that were cut from one recording.
+    """
+
+    targets: np.ndarray
+    logits: np.ndarray
+    loss: float
+    recording: np.ndarray
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether some recordings were cut into several windows."""
+        return len(np.unique(self.recording)) < len(self.recording)
+
+    def usual(self, metric: str) -> list[str]:
+        """The metrics to report besides the loss: the chosen one, and accuracy where it is one."""
+        accuracies = [] if self.targets.ndim == 2 else ["accuracy"]
+        if self.has_windows:
+            accuracies += [CLIP + name for name in accuracies]
+        return list(dict.fromkeys([*accuracies, metric]))
+
+    def score(self, metric: str) -> float:
+        """A metric of METRICS; with `clip_` before its name, of whole clips."""
+        if metric == "loss":
+            return self.loss
+        if metric.startswith(CLIP):
+            return self.by_clip.score(metric.removeprefix(CLIP))
+        return score(metric, self.targets, self.logits)
+
+    @cached_property
+    def by_clip(self) -> "Evaluation":
+        """The same with the probabilities of a recording's windows averaged, one row each."""
+        clips, first, clip = np.unique(self.recording, return_index=True, return_inverse=True)
+        chances = probabilities(self.targets, self.logits)
+        mean = np.zeros((len(clips), chances.shape[1]))
+        np.add.at(mean, clip, chances)
+        mean = np.clip(mean / np.bincount(clip)[:, None], 1e-12, 1 - 1e-12)
+        # The logits that have these probabilities, for metrics take logits.
+        logits = np.log(mean) if self.targets.ndim == 1 else np.log(mean) - np.log1p(-mean)
+        return Evaluation(self.targets[first], logits, self.loss, clips)
