@@ -45,6 +45,11 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--checkpoint", action="append", default=[], metavar="FAMILY=DIR")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--plain-epochs",
+        type=int,
+        help="measure the plain search over so many epochs and multiply: its epochs are all alike",
+    )
     given = parser.parse_args()
     # Orphans of our children become our children, so that their CPU time can be counted.
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -60,8 +65,12 @@ def main() -> None:
             command = [*search, "--name", name.replace(" ", "-"), f"--set=train.views={views}"]
             rows.append((f"tune_audio, {name}", *cpu_seconds(command, folder, folder / name)))
         space = folder / "runs" / "a-view-an-epoch" / "space.yaml"
-        plain = [sys.executable, str(here / "plain_search.py"), str(space)]
-        rows.append(("plain", *cpu_seconds(plain, folder, folder / "plain")))
+        measured = given.plain_epochs or given.epochs
+        plain = [sys.executable, str(here / "plain_search.py"), str(space), f"--epochs={measured}"]
+        seconds = cpu_seconds(plain, folder, folder / "plain")
+        times = given.epochs / measured
+        name = "plain" if times == 1 else f"plain, {measured} epochs measured, times {times:g}"
+        rows.append((name, *(times * value for value in seconds)))
         with open(space.with_name("leaderboard.csv")) as file:
             trials = len(list(csv.reader(file))) - 1
     table = Table(title=f"{trials} trials of {given.epochs} epochs, frozen backbones")

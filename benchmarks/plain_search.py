@@ -81,14 +81,17 @@ def run_trial(corpus: Corpus, root: str, family: str, params: dict, epochs: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("space", help="a resolved space.yaml")
-    space = load_space(parser.parse_args().space)
+    parser.add_argument("--epochs", type=int, help="instead of the space's")
+    given = parser.parse_args()
+    space = load_space(given.space)
+    epochs = given.epochs or space.epochs
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     data = dict(space.data)
     corpus = load_corpus(data.pop("name"), data.pop("root"), cache=cache_folder(), **data)
     for family in space.families.values():
         for params in family.grid():
-            best = run_trial(corpus, space.data["root"], family.model, params, space.epochs)
+            best = run_trial(corpus, space.data["root"], family.model, params, epochs)
             shown = {name: params[name] for name in ("lr", "batch_size", "augment")}
             print(f"{family.name} {shown} val/accuracy {best:.3f}", flush=True)
 

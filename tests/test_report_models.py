@@ -261,19 +261,6 @@ def test_deit_ast_overfits_eight_clips(deit_folder):
     assert (model.eval()(waveforms).argmax(1) == targets).all()
 
 
-def test_spec_augment_is_for_training_alone(deit_folder):
-    model = DeiTAST(4, ONE_SECOND, checkpoint=deit_folder, time_mask=40, frequency_mask=40)
-    fbank = torch.randn(2, 98, 128)
-    with torch.no_grad():
-        assert not torch.equal(model.train().backbone(fbank), model.backbone(fbank))
-        assert torch.equal(model.eval().backbone(fbank), model.backbone(fbank))
-
-
-def test_masks_before_a_frozen_backbone_are_refused(deit_folder):
-    with pytest.raises(UserError, match="set freeze: none"):
-        DeiTAST(4, ONE_SECOND, checkpoint=deit_folder, freeze="backbone", time_mask=4)
-
-
 def test_training_a_deit_ast_leaves_the_shared_checkpoint_alone(deit_folder):
     frozen = DeiTAST(4, ONE_SECOND, checkpoint=deit_folder, freeze="backbone")
     before = {name: tensor.clone() for name, tensor in frozen.backbone.state_dict().items()}

@@ -1,5 +1,6 @@
 """The end of a retraining: the model is tested once, and saved with what it was tested on."""
 
+import contextlib
 import csv
 from pathlib import Path
 from typing import Any
@@ -7,28 +8,36 @@ from typing import Any
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
 from tune_audio.evaluation import Evaluation
 from tune_audio.learner import Learner
-from tune_audio.metrics import confusion_matrix, per_class_accuracy, probabilities
+from tune_audio.metrics import (
+    CLIP,
+    METRICS,
+    confusion_matrix,
+    per_class_accuracy,
+    per_class_auc_roc,
+    per_class_average_precision,
+    per_class_f1,
+    probabilities,
+)
 from tune_audio.models.saved import save_model
 
 
-def final_test(
-    learner: Learner, corpus: Corpus, config: dict[str, Any], job: dict[str, Any]
-) -> dict[str, Any]:
-    """Test on the test split, save model, predictions and confusion matrix in the trial's folder.
+def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict[str, Any]:
+    """Test on the test split; save the model and what it said in the trial's folder.
 
-    Predictions and confusion matrix are of whole clips. Returns what the trial's record is to hold:
-    test/loss, the other test metrics, model_folder.
+    Predictions, per-class metrics and confusion matrix are of whole clips. Returns what the trial's
+    record is to hold: test/loss, the other test metrics, model_folder.
     """
     folder = Path(config["folder"])
     test = learner.evaluate("test")
-    results = {"test/loss": test.loss}
-    results |= {f"test/{name}": test.score(name) for name in test.usual(learner.metric)}
+    results = {f"test/{name}": value for name, value in _scores(test).items()}
     clips = test.by_clip
     names = [corpus.names[row] for row in corpus.rows("test")]
     _, first = np.unique(test.recording, return_index=True)
     _write_predictions(folder / "predictions.csv", [names[i] for i in first], corpus.labels, clips)
+    _write_per_class(folder / "per_class.csv", corpus.labels, clips)
     if not corpus.multi_label:
         _write_confusion(folder / "confusion_matrix.csv", corpus.labels, clips)
     save_model(
@@ -48,6 +57,34 @@ def final_test(
     return results | {"model_folder": str(folder / "model")}
 
 
+def _scores(test: Evaluation) -> dict[str, float]:
+    """Every metric that these clips define: by window, and by clip where there are windows."""
+    several = test.targets.ndim == 2
+    names = [name for name, m in METRICS.items() if m.multi_label or not several]
+    if test.has_windows:
+        names += [CLIP + name for name in names if METRICS[name].function]
+    scores = {}
+    for name in names:
+        with contextlib.suppress(UserError):  # no label has both clips with it and without it
+            scores[name] = test.score(name)
+    return scores
+
+
+def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:
+    """A row a label: how many clips have it, and the metrics that are its own."""
+    several = clips.targets.ndim == 2
+    count = clips.targets.sum(0) if several else np.bincount(clips.targets, minlength=len(labels))
+    own = {"f1": per_class_f1, "auc_roc": per_class_auc_roc, "ap": per_class_average_precision}
+    if not several:
+        own = {"accuracy": per_class_accuracy} | own
+    columns = {name: of(clips.targets, clips.logits) for name, of in own.items()}
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["label", "clips", *columns])
+        for i, label in enumerate(labels):
+            rows.writerow([label, int(count[i]), *(f"{c[i]:.4f}" for c in columns.values())])
+
+
 def _write_predictions(path: Path, names: list[str], labels: list[str], clips: Evaluation) -> None:
     """A row a clip: its labels, the likeliest label, and the probabilities of all."""
     chances = probabilities(clips.targets, clips.logits)
@@ -62,11 +99,10 @@ def _write_predictions(path: Path, names: list[str], labels: list[str], clips: E
 
 
 def _write_confusion(path: Path, labels: list[str], clips: Evaluation) -> None:
-    """Rows: true labels; columns: predicted ones; last column: the label's own accuracy."""
+    """Rows: true labels; columns: predicted ones."""
     matrix = confusion_matrix(clips.targets, clips.logits)
-    own = per_class_accuracy(clips.targets, clips.logits)
     with open(path, "w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(["true \\ predicted", *labels, "accuracy"])
-        for label, counts, accuracy in zip(labels, matrix, own, strict=True):
-            rows.writerow([label, *map(int, counts), f"{accuracy:.4f}"])
+        rows.writerow(["true \\ predicted", *labels])
+        for label, counts in zip(labels, matrix, strict=True):
+            rows.writerow([label, *map(int, counts)])

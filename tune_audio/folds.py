@@ -33,8 +33,8 @@ def assign_folds(corpus: Corpus, folds: int, seed: int = 0) -> np.ndarray:
         names, numbers = np.unique(official, return_inverse=True)
         if len(names) != folds:
             raise UserError(
-                f"search.folds: got {folds}; besides the test's the data set has {len(names)} folds "
-                f"of its own ({', '.join(map(str, names))})"
+                f"search.folds: got {folds}; besides the test, the data set has {len(names)} folds"
+                f" of its own ({', '.join(map(str, names))})"
             )
         assigned[rows] = numbers
         return assigned

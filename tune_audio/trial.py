@@ -121,5 +121,5 @@ class AudioTrial(tune.Trainable):
         if self.job["test"]:
             extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
             self.learner.suffix.load_state_dict(self.best)
-            extra |= final_test(self.learner, self.corpus, self.config, self.job)
+            extra |= final_test(self.learner, self.corpus, self.config)
         return extra
