@@ -19,8 +19,9 @@ from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.progress import Progress
 from tune_audio.run_folder import RunFolder
+from tune_audio.samplers import example_configuration
 from tune_audio.space import SearchSpace
-from tune_audio.storage import Plan, Storage, example_configuration
+from tune_audio.storage import Plan, Storage
 from tune_audio.tracking import Mirror
 
 # The feature store may take this share of what is free on its disk.

@@ -11,8 +11,8 @@ from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import format_value, varying
+from tune_audio.samplers import example_configuration
 from tune_audio.space import Family, SearchSpace
-from tune_audio.storage import example_configuration
 
 
 def show(space: SearchSpace, console: Console) -> None:

@@ -8,7 +8,6 @@ opens it, too.
 
 import json
 import sqlite3
-import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_audio.errors import UserError
 from tune_audio.metrics import direction
 from tune_audio.records import TrialRecord
+from tune_audio.samplers import make_pruner, make_sampler
 from tune_audio.space import Family, Search
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 STATES = {
     TrialState.WAITING: "waiting",
@@ -36,33 +33,6 @@ STATES = {
 }
 # A small space runs dry: after this many repeated suggestions in a row it counts as exhausted.
 PATIENCE = 64
-
-
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler for `search.sampler`; a grid is queued beforehand and needs none."""
-    samplers = optuna.samplers
-    if name == "tpe":
-        # Trials run in parallel: the liar keeps TPE from asking for the running ones again.
-        return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-    return {
-        "grid": samplers.RandomSampler,
-        "random": samplers.RandomSampler,
-        "gp": samplers.GPSampler,
-        "cmaes": samplers.CmaEsSampler,
-        "nsga2": samplers.NSGAIISampler,
-    }[name](seed=seed)
-
-
-def make_pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
-    """Optuna's pruner for `search.scheduler`; asha is Li et al. 2018, arXiv:1810.05934."""
-    pruners = optuna.pruners
-    if search.scheduler == "asha":
-        return pruners.SuccessiveHalvingPruner(search.grace_epochs, search.reduction_factor)
-    if search.scheduler == "hyperband":
-        return pruners.HyperbandPruner(search.grace_epochs, epochs, search.reduction_factor)
-    if search.scheduler == "median":
-        return pruners.MedianPruner(n_warmup_steps=search.grace_epochs)
-    return pruners.NopPruner()
 
 
 def open_database(path: Path) -> optuna.storages.RDBStorage:
@@ -82,11 +52,6 @@ def open_database(path: Path) -> optuna.storages.RDBStorage:
     sqlalchemy.event.listen(database.engine, "connect", configure)
     database.engine.dispose()  # so that the connections to come are all configured
     return database
-
-
-def example_configuration(family: Family) -> dict[str, Any]:
-    """One configuration that the family's domains allow."""
-    return family.suggest(optuna.create_study(sampler=make_sampler("random", 0)).ask())
 
 
 @dataclass(frozen=True)

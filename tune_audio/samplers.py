@@ -1,0 +1,43 @@
+"""What a space's `sampler` and `scheduler` are in Optuna."""
+
+import warnings
+from typing import Any
+
+import optuna
+
+from tune_audio.space import Family, Search
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler for `search.sampler`; a grid is queued beforehand and needs none."""
+    samplers = optuna.samplers
+    if name == "tpe":
+        # Trials run in parallel: the liar keeps TPE from asking for the running ones again.
+        return samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+    return {
+        "grid": samplers.RandomSampler,
+        "random": samplers.RandomSampler,
+        "gp": samplers.GPSampler,
+        "cmaes": samplers.CmaEsSampler,
+        "nsga2": samplers.NSGAIISampler,
+    }[name](seed=seed)
+
+
+def make_pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
+    """Optuna's pruner for `search.scheduler`; asha is Li et al. 2018, arXiv:1810.05934."""
+    pruners = optuna.pruners
+    if search.scheduler == "asha":
+        return pruners.SuccessiveHalvingPruner(search.grace_epochs, search.reduction_factor)
+    if search.scheduler == "hyperband":
+        return pruners.HyperbandPruner(search.grace_epochs, epochs, search.reduction_factor)
+    if search.scheduler == "median":
+        return pruners.MedianPruner(n_warmup_steps=search.grace_epochs)
+    return pruners.NopPruner()
+
+
+def example_configuration(family: Family) -> dict[str, Any]:
+    """One configuration that the family's domains allow."""
+    return family.suggest(optuna.create_study(sampler=make_sampler("random", 0)).ask())
