@@ -49,5 +49,5 @@ def test_compact_weights_on_real_data_are_named_so():
 def test_what_nobody_can_synthesise_needs_its_recordings(tmp_path):
     raw = {"data": {"name": "folder"}, "train": {"epochs": 1}, "models": {"lstm_cnn": {}}}
     space = SearchSpace.from_dict(raw | {"search": {"sampler": "grid"}})
-    with pytest.raises(UserError, match="give their folder with --data"):
+    with pytest.raises(UserError, match="give their folder with --data FOLDER"):
         demo.demonstration(space, tmp_path)

@@ -39,7 +39,8 @@ def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
     """
     if space.data["name"] not in SPEECH_DATA_SETS:
         raise UserError(
-            f"data.root: {space.data['name']} needs its recordings; give their folder with --data"
+            f"data.root: the space {space.name} searches recordings of yours; give their folder "
+            "with --data FOLDER (only Speech Commands is synthesised where there is none)"
         )
     families = {family.name: _compact(family) for family in space.families.values()}
     root = _speak(space, cache / "synthetic")

@@ -26,7 +26,7 @@ from tune_audio.tracking import Mirror
 
 # The feature store may take this share of what is free on its disk.
 DISK_SHARE = 0.5
-LOG_COLUMNS = 120
+LOG_COLUMNS = 150
 
 
 class Driver:

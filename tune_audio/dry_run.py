@@ -1,6 +1,7 @@
 """--dry-run: what a search would run, without running it."""
 
 import pkgutil
+from pathlib import Path
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -8,11 +9,13 @@ from rich.table import Table
 
 from tune_audio.complexity import parameter_counts
 from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.corpus import list_clips
 from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import format_value, varying
 from tune_audio.samplers import example_configuration
 from tune_audio.space import Family, SearchSpace
+from tune_audio.space.parameters import dataset_parameters
 
 
 def show(space: SearchSpace, console: Console) -> None:
@@ -41,8 +44,7 @@ def _configurations(space: SearchSpace, family: Family) -> list[dict]:
 
 def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
     """Parameter counts of every family, over all that its configurations make of it."""
-    labels = space.data.get("labels", "all")
-    num_labels = len(labels) if isinstance(labels, list) else 2
+    num_labels = _count_labels(space)
     clip_samples = round(space.data.get("clip_seconds", 1.0) * SAMPLE_RATE)
     table = Table(title=f"Parameters (with {num_labels} labels)", title_justify="left")
     for column in ("family", "model", "trainable", "frozen", "configurations"):
@@ -64,6 +66,15 @@ def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
             str(len(configurations[family.name])) if space.search.trials is None else "sampled",
         )
     return table
+
+
+def _count_labels(space: SearchSpace) -> int:
+    labels = space.data.get("labels", "all")
+    if labels == "all":
+        known = dataset_parameters(space.data["name"])
+        options = {name: value for name, value in space.data.items() if name in known}
+        labels = list_clips(space.data["name"], Path(space.data["root"]), **options).labels
+    return len(labels)
 
 
 def _span(counts) -> str:

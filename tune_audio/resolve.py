@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
 from tune_audio.data.assume import AUTO, assume
 from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.demo import COMPACT
-from tune_audio.space import Family, SearchSpace
+from tune_audio.metrics import CLIP, METRICS
+from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.domains import Fixed
 from tune_audio.space.parameters import dataset_parameters
 
@@ -24,7 +26,7 @@ def resolve(space: SearchSpace, console: Console) -> SearchSpace:
     if AUTO in (value for value in space.data.values() if isinstance(value, str)):
         known = dataset_parameters(space.data["name"])
         data, lines, assumptions = assume(space.data, known)
-        say = partial(console.print, markup=False, highlight=False)
+        say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         for line in lines:
             say(line)
         say("Assumed, and kept in the run's space.yaml:")
@@ -32,10 +34,18 @@ def resolve(space: SearchSpace, console: Console) -> SearchSpace:
             say(f"- {assumption.reason}")
             if assumption.otherwise:
                 say(f"  Otherwise: {assumption.otherwise}")
-        space = replace(space, data=data)
+        space = replace(space, data=data, search=_by_clip(space.search, data))
     seconds = space.data.get("clip_seconds", COMPACT_SECONDS)
     families = {name: _whole_clips(f, seconds) for name, f in space.families.items()}
     return replace(space, families=families)
+
+
+def _by_clip(search: Search, data: dict[str, Any]) -> Search:
+    """Where recordings are cut into windows, trials are compared by whole recordings."""
+    name = search.metric.removeprefix("val/")
+    if not data.get("window_seconds") or name.startswith(CLIP) or METRICS[name].function is None:
+        return search
+    return search.model_copy(update={"metric": f"val/{CLIP}{name}"})
 
 
 def _whole_clips(family: Family, clip_seconds: float) -> Family:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from tune_audio.cache import publish_text
 from tune_audio.errors import UserError
 
 
@@ -37,7 +38,7 @@ class RunFolder:
         """What tells this search from every other, wherever its folder is moved to."""
         file = self.path / ".id"
         if not file.exists():
-            file.write_text(uuid.uuid4().hex)
+            publish_text(file, uuid.uuid4().hex)
         return file.read_text()
 
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tune_audio.cache import cache_folder
+from tune_audio.cache import cache_folder, publish_text
 from tune_audio.cli import main
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
@@ -101,7 +101,7 @@ def search(
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
     with run.locked(), Driver(run, chosen, console, cache_gb) as driver:
-        run.space.write_text(chosen.to_yaml())
+        publish_text(run.space, chosen.to_yaml())
         driver.write_skipped(corpus)
         driver.finished = search_families(driver, corpus)
         if driver.finished and chosen.retrain and not no_retrain:

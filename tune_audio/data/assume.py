@@ -4,6 +4,7 @@ All that is assumed becomes an ordinary option of `data`, told together with the
 it: clip_seconds and windows from the lengths of the recordings, the split from folders and names.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,9 @@ LONGEST_WITHOUT_WINDOWS_SECONDS = 10.0
 FRACTIONS = (0.70, 0.15, 0.15)
 PERCENT = "70/15/15 %"
 MISSING_SPLIT_SHARE = 0.15
+# Classes with no more of all clips than this need not be in every split for speakers' sake.
+RARE_SHARE = 0.05
+CANNOT = "cannot be kept apart with every class in train, validation and test."
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]
             },
             f"Recordings are cut into windows of {WINDOW_SECONDS:g} s, one every {hop:g} s, each "
             "with the label of its recording; those of one recording stay in one split, and their "
-            "predictions are averaged.",
+            "predictions are averaged before they are judged.",
             f"--set data.window_seconds=1; or uncut, --set data.clip_seconds={whole:g}",
         )
     seconds = min(whole, LONGEST_WITHOUT_WINDOWS_SECONDS)
@@ -91,7 +95,7 @@ def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]
     return Assumption(
         {"clip_seconds": seconds},
         f"Clips of {seconds:g} s: {cut}shorter ones are followed by silence.",
-        "--set data.clip_seconds=2",
+        "--set data.clip_seconds=SECONDS",
     )
 
 
@@ -129,22 +133,16 @@ def _groups(
     """Whether speakers or sources are kept apart: if they are known and every class allows it."""
     names = [relative_name(clip.path, root) for clip in listing.clips]
     if all(clip.group is not None for clip in listing.clips):
-        if how := _way_apart(listing, names, data):
-            return Assumption(
-                {"split_by": how}, f"Split by speaker or source: {_count(listing)} of them.", ""
-            )
-        return Assumption(
-            {"split_by": "label"},
-            f"Every class is split so, clip by clip: the {_count(listing)} speakers or sources are too few or too "
-            "large to have every class in train, validation and test.",
-        )
+        seen = f"{_count(listing)} speakers or sources"
+        if apart := _way_apart(listing, names, data):
+            return _kept_apart(seen, apart, {}, "--set data.split_by=label")
+        return _clip_by_clip(f"{seen} {CANNOT}")
     found = recognise(names, [clip.labels for clip in listing.clips])
     if found is None or "group_pattern" not in known or "group_pattern" in data:
-        return Assumption(
-            {"split_by": "label"},
-            f"Every class is split so, clip by clip: names show no speaker or source. Where several clips come from "
-            "one, results look better than they are.",
-            "--set data.group_pattern='REGULAR EXPRESSION', a column group in metadata.csv",
+        return _clip_by_clip(
+            "names show no speaker or source; where several clips come from one, results look "
+            "better than they are.",
+            "--set data.group_pattern='REGULAR EXPRESSION', or a column group in metadata.csv",
         )
     return _by_name(listing, names, data, found)
 
@@ -159,21 +157,34 @@ def _by_name(
     )
     grouped = replace(listing, clips=clips, whole_groups=True)
     seen = f"{_count(grouped)} {found.kind}s in the names (such as {clips[0].group!r})"
-    if how := _way_apart(grouped, names, data):
-        return Assumption(
-            {"split_by": how, "group_pattern": found.pattern},
-            f"{seen[0].upper()}{seen[1:]}: none of them is in two splits.",
-            "--set data.group_pattern=null",
-        )
-    return Assumption(
-        {"split_by": "label"},
-        f"Every class is split so, clip by clip: {seen} cannot be kept apart with every class in "
-        "train, validation and test.",
-    )
+    if apart := _way_apart(grouped, names, data):
+        pattern = {"group_pattern": found.pattern}
+        return _kept_apart(seen, apart, pattern, "--set data.group_pattern=null")
+    return _clip_by_clip(f"{seen} {CANNOT}")
 
 
-def _way_apart(listing: Listing, names: Sequence[str], data: Mapping[str, Any]) -> str | None:
-    """The split_by with which no group is in two splits and every class in all three, if any."""
+def _kept_apart(
+    seen: str, apart: tuple[str, list[str]], options: dict[str, Any], otherwise: str
+) -> Assumption:
+    split_by, rare = apart
+    but = f" Not in every split, for there are too few: {', '.join(rare)}." if rare else ""
+    reason = f"{seen}: none of them is in two splits.{but}"
+    return Assumption({"split_by": split_by, **options}, reason, otherwise)
+
+
+def _clip_by_clip(reason: str, otherwise: str = "") -> Assumption:
+    reason = f"Every class is split so, clip by clip: {reason}"
+    return Assumption({"split_by": "label"}, reason, otherwise)
+
+
+def _way_apart(
+    listing: Listing, names: Sequence[str], data: Mapping[str, Any]
+) -> tuple[str, list[str]] | None:
+    """The best split_by with no group in two splits, and the labels that are not in all three.
+
+    None where these labels have too many clips, or one of them has none to train on.
+    """
+    ways = []
     for split_by in ("speaker", "label") if listing.whole_groups else ("speaker",):
         splits = assign_splits(
             listing.clips,
@@ -183,14 +194,16 @@ def _way_apart(listing: Listing, names: Sequence[str], data: Mapping[str, Any]) 
             whole_groups=listing.whole_groups,
             seed=data.get("seed", 0),
         )
-        heard = {
-            (label, part)
-            for clip, part in zip(listing.clips, splits.tolist(), strict=True)
-            for label in clip.labels
-        }
-        if len(heard) == len(SPLITS) * len(listing.labels):
-            return split_by
-    return None
+        in_splits = {label: Counter[int]() for label in listing.labels}
+        for clip, part in zip(listing.clips, splits.tolist(), strict=True):
+            for label in clip.labels:
+                in_splits[label][part] += 1
+        lacking = {label: n for label, n in in_splits.items() if len(n) < len(SPLITS)}
+        trained = all(SPLITS.index("train") in counts for counts in lacking.values())
+        clips = sum(counts.total() for counts in lacking.values())
+        if trained and clips <= RARE_SHARE * len(listing.clips):
+            ways.append((split_by, list(lacking)))
+    return min(ways, key=lambda way: len(way[1]), default=None)
 
 
 def _count(listing: Listing) -> int:

@@ -94,9 +94,7 @@ def _grouped(clips: Sequence[Clip], root: Path, pattern: str) -> list[Clip]:
     ]
 
 
-def _complete_split(
-    clips: list[Clip], root: Path, share: float, whole_groups: bool
-) -> list[Clip]:
+def _complete_split(clips: list[Clip], root: Path, share: float, whole_groups: bool) -> list[Clip]:
     missing = set(SPLITS) - {clip.split for clip in clips}
     if len(missing) != 1 or missing == {"train"}:
         raise UserError(

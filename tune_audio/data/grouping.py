@@ -55,11 +55,13 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(f"data.group_pattern: {pattern!r} is no regular expression: {error}.")
+        raise UserError(
+            f"data.group_pattern: {pattern!r} is no regular expression: {error}."
+        ) from None
     if compiled.groups != 1:
         raise UserError(
-            f"data.group_pattern: {pattern!r} has {compiled.groups} groups in parentheses; it needs "
-            r"one, around what names the speaker, for example '([^/_]+)_\d+\.wav$'."
+            f"data.group_pattern: {pattern!r} has {compiled.groups} groups in parentheses; it "
+            r"needs one, around what names the speaker, for example '([^/_]+)_\d+\.wav$'."
         )
     return compiled
 

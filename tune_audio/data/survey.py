@@ -45,11 +45,14 @@ class Survey:
         for (_, rate), count in self.rates.items():
             rates[f"{rate / 1000:g} kHz"] += count
         shortest, median, longest = np.quantile(self.seconds, (0, 0.5, 1))
+        lengths = f"{shortest:.2g} to {longest:.3g} s, median {median:.2g}"
+        if f"{shortest:.2g}" == f"{longest:.2g}":
+            lengths = f"{median:.2g}"
         # Some are always skipped unread, so what was read may be fewer than all.
         sample = f"; by {len(self.seconds)} of them" if len(self.seconds) < self.recordings else ""
         return [
             f"{self.recordings:,} recordings of {len(self.labels)} classes: {', '.join(sizes)}",
-            f"{shortest:.2g} to {longest:.2g} s long, median {median:.2g} s; {_kinds(rates)}; "
+            f"{lengths} s long; {_kinds(rates)}; "
             f"{_kinds(self.channels)}; {_kinds(self.formats)}{sample}",
         ]
 

@@ -34,7 +34,7 @@ def window_starts(seconds: float, window_seconds: float, hop_seconds: float) -> 
     rest is left out, for its window would be nearly the same as the one before.
     """
     last = max(0.0, seconds - window_seconds)
-    for number in range(1 + round(last / hop_seconds)):
+    for number in range(1 + int(last / hop_seconds + 0.5)):
         yield round(min(number * hop_seconds, last), 6)
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
+from tune_audio.metrics import CLIP
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import (
     Direction,
@@ -129,6 +130,9 @@ def retrain_table(
     mean ± standard deviation of the sample.
     """
     test_metric = "test/" + metric.partition("/")[2]
+    by_clip = f"test/{CLIP}" + metric.partition("/")[2]  # is there where clips are cut into windows
+    if any(by_clip in record.extra for record in retrain_records):
+        test_metric = by_clip
     names = [name for name in varying(search_records) if name != "seed"]
     best = best_of_families(search_records, direction)
     table = _table(
