@@ -1,0 +1,298 @@
+"""A model of three pitches is asked about tones: what it hears, and what is said of that."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TONES
+from make_audio import tone, write_audio
+
+from tune_audio.cli import main
+from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
+from tune_audio.inference import Classifier, cut, predict_files
+from tune_audio.models.lstm_cnn import LSTMCNN
+from tune_audio.models.saved import save_model
+from tune_audio.predict import answers, as_submission, find_audio, predict
+from tune_audio.thresholds import Thresholds
+
+SAMPLES = 8000
+PARAMS = {"mel_bins": 24, "channels": 16, "hidden_size": 16, "dropout": 0.0}
+
+
+def save(folder: Path, model: LSTMCNN, labels: list[str], **extra: object) -> Path:
+    save_model(
+        folder,
+        model,
+        name="lstm_cnn",
+        params=PARAMS,
+        labels=labels,
+        clip_samples=SAMPLES,
+        extra=extra,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tone_corpus: Corpus) -> LSTMCNN:
+    rows = tone_corpus.rows("train")
+    waveforms = torch.from_numpy(tone_corpus.waveforms(rows))
+    targets = torch.from_numpy(tone_corpus.targets[rows])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = LSTMCNN(3, SAMPLES, **PARAMS)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(25):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(waveforms), targets).backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model(trained: LSTMCNN, tone_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("pitches") / "model", trained, tone_corpus.labels)
+
+
+def pitch(name: str, seconds: float = 0.5) -> np.ndarray:
+    noise = 0.02 * np.random.default_rng(1).standard_normal(round(seconds * 16_000))
+    return 0.5 * tone(seconds, hertz=TONES[name]) + noise
+
+
+def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
+    code = predict.main([str(a) for a in arguments], standalone_mode=False)
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# What is heard.
+
+
+def test_every_file_has_its_own_answer(model: Path, tones: Path, capsys) -> None:
+    code, out, err = run(capsys, model, tones)
+    rows = rows_of(out)
+    assert code == 0 and len(rows) == 120
+    assert [row["file"] for row in rows] == sorted(map(str, tones.rglob("*.wav")))
+    assert all(row["label"] == Path(row["file"]).parent.name for row in rows)
+    assert all(float(row["probability"]) > float(row["runner_up_probability"]) for row in rows)
+    assert all(row["label"] != row["runner_up"] for row in rows)
+    assert "lstm_cnn, 3 labels" in err and "Rule" not in err
+
+
+def test_a_clip_is_heard_as_the_corpus_has_it(model: Path, tone_corpus: Corpus, tones) -> None:
+    classifier, rows = Classifier(model), tone_corpus.rows("test")
+    paths = [tones / tone_corpus.names[row] for row in rows]
+    heard, probabilities, bad = predict_files(classifier, paths)
+    wanted = classifier.probabilities(tone_corpus.waveforms(rows))
+    assert (heard, bad) == (paths, [])
+    np.testing.assert_allclose(probabilities, wanted, atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+
+
+def test_windows_of_a_long_recording_are_averaged(model: Path, tmp_path: Path) -> None:
+    samples = np.concatenate([pitch("low", 0.75), pitch("high", 0.5)])
+    path = write_audio(tmp_path / "two.wav", samples)
+    classifier = Classifier(model)
+    _, probabilities, _ = predict_files(classifier, [path])
+    waveform = np.clip(np.rint(samples * 32768), -32768, 32767) / np.float32(32768)
+    windows = np.stack([waveform[start : start + SAMPLES] for start in (0, 4000, 8000, 12000)])
+    each = classifier.probabilities(windows.astype(np.float32))
+    np.testing.assert_allclose(probabilities[0], each.mean(axis=0), atol=1e-3)
+    assert [each[0].argmax(), each[-1].argmax()] == [1, 0]  # low, high
+
+
+@pytest.mark.parametrize(
+    ("length", "starts"),
+    [
+        (8000, [0]),
+        (8001, [0]),
+        (9999, [999]),
+        (10000, [0, 2000]),
+        (12000, [0, 4000]),
+        (40000, list(range(0, 32001, 4000))),  # nine windows, as report E has
+        (41999, list(range(0, 32001, 4000))),
+        (42000, [*range(0, 32001, 4000), 34000]),
+    ],
+)
+def test_where_windows_start(length: int, starts: list[int]) -> None:
+    samples = np.arange(length).astype(np.int16)
+    windows = list(cut(samples, SAMPLES))
+    assert len(windows) == len(starts)
+    for window, start in zip(windows, starts, strict=True):
+        wanted = samples[start : start + SAMPLES] / np.float32(32768)
+        assert window.dtype == np.float32 and np.array_equal(window, wanted)
+
+
+def test_a_short_recording_is_followed_by_zeros() -> None:
+    (window,) = cut(np.full(3000, 16384, dtype=np.int16), SAMPLES)
+    assert (window[:3000] == 0.5).all() and (window[3000:] == 0).all() and len(window) == SAMPLES
+
+
+# What is said of it.
+
+PROBABILITIES = np.array([[0.1, 0.7, 0.2], [0.3, 0.25, 0.45], [0.3, 0.34, 0.36]])
+
+
+def test_report_b_s_rule() -> None:
+    rule = Thresholds(unknown_below=0.5, silence_below=0.4)
+    said = answers(["a", "b", "c"], PROBABILITIES, rule)
+    assert [answer.label for answer in said] == ["b", "unknown", "silence"]
+    assert said[0][1:] == ("0.7000", "c", "0.2000")
+    assert said[1][1:] == ("0.4500", "c", "0.4500")  # what it had been
+    assert [a.label for a in answers(["a", "b", "c"], PROBABILITIES, Thresholds())] == list("bcc")
+
+
+def test_all_likely_labels_of_a_multi_label_model() -> None:
+    probabilities = np.array([[0.6, 0.2, 0.9], [0.1, 0.4, 0.5], [0.8, 0.7, 0.6]])
+    said = answers(["a", "b", "c"], probabilities, Thresholds(), multi_label=True)
+    assert said[0] == ("c|a", "0.9000|0.6000", "b", "0.2000")
+    assert said[1] == ("", "", "c", "0.5000")
+    assert said[2] == ("a|b|c", "0.8000|0.7000|0.6000", "", "")
+
+
+def test_a_multi_label_model_has_a_sigmoid_for_each_label(
+    trained: LSTMCNN, tmp_path: Path, capsys
+) -> None:
+    folder = save(tmp_path / "model", trained, ["a", "b", "c"], multi_label=True)
+    waveforms = np.stack([*cut(np.zeros(SAMPLES, dtype=np.int16), SAMPLES)])
+    logits = trained(torch.from_numpy(waveforms)).detach().numpy().astype(float)
+    given = Classifier(folder).probabilities(waveforms)
+    np.testing.assert_allclose(given, 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    path = write_audio(tmp_path / "low.wav", pitch("low"))
+    with pytest.raises(UserError, match="one label a clip"):
+        run(capsys, folder, path, "--unknown-below", 0.5)
+
+
+# Files.
+
+
+def test_folders_are_searched_and_nothing_is_heard_twice(tmp_path: Path) -> None:
+    deep = write_audio(tmp_path / "b" / "deep" / "x.wav")
+    top = write_audio(tmp_path / "b" / "a.flac")
+    (tmp_path / "b" / "notes.txt").write_text("no audio")
+    (tmp_path / "empty").mkdir()
+    found, bad = find_audio([deep, tmp_path / "b", tmp_path / "empty", tmp_path / "gone.wav"])
+    assert found == [deep, top, tmp_path / "gone.wav"]
+    assert bad == [(tmp_path / "empty", "has no audio files")]
+
+
+def test_bad_files_are_listed_and_the_others_are_heard(model, tmp_path, capsys) -> None:
+    good = write_audio(tmp_path / "good.wav", pitch("middle"))
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"nothing of the kind")
+    code, out, err = run(capsys, model, bad, good, tmp_path / "gone.wav")
+    assert code == 0
+    assert [(row["file"], row["label"]) for row in rows_of(out)] == [(str(good), "middle")]
+    not_used = [line for line in err.splitlines() if line.startswith("Not used: ")]
+    assert [line.split()[2] for line in not_used] == [str(bad), str(tmp_path / "gone.wav")]
+    assert "No such file" in not_used[1]
+
+
+def test_nothing_usable_is_exit_code_2(model, tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"nothing of the kind")
+    output = tmp_path / "labels.csv"
+    argv = ["predict", str(model), str(tmp_path), "--output", str(output)]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as ended:
+        main(predict)
+    assert ended.value.code == 2
+    assert "bad.wav" in capsys.readouterr().err and not output.exists()
+
+
+def test_output_is_a_csv_file(model, tmp_path, capsys) -> None:
+    path = write_audio(tmp_path / "a, b.wav", pitch("high"))
+    output = tmp_path / "labels.csv"
+    code, out, err = run(capsys, model, path, "--output", output)
+    (row,) = rows_of(output.read_text())
+    assert (code, out) == (0, "") and str(output) in err
+    assert (row["file"], row["label"]) == (str(path), "high")
+    with pytest.raises(UserError, match="a folder that exists"):
+        run(capsys, model, path, "--output", tmp_path / "gone" / "labels.csv")
+
+
+def test_a_terminal_gets_a_table(model, tones, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    _, out, err = run(capsys, model, tones)
+    assert "runner-up" in out and "┃" in out and "file,label" not in out
+    assert out.count(".wav") == 40
+    assert "40 of 120 recordings" in err and "middle 40" in err
+
+
+# Kaggle.
+
+
+@pytest.fixture
+def speaker(trained: LSTMCNN, tmp_path: Path) -> Path:
+    """high is "no", low is "bed", which is no command, middle is "yes"."""
+    return save(tmp_path / "speaker" / "model", trained, ["no", "bed", "yes"])
+
+
+@pytest.fixture
+def challenge(tmp_path: Path) -> Path:
+    root = tmp_path / "challenge"
+    for name, height in (("b0", "low"), ("a1", "middle"), ("c2", "high")):
+        write_audio(root / "test" / "audio" / f"clip_{name}.wav", pitch(height))
+    return root
+
+
+def test_a_submission(speaker: Path, challenge: Path, tmp_path: Path, capsys) -> None:
+    file = tmp_path / "submission.csv"
+    code, out, err = run(capsys, speaker, challenge, "--kaggle", file)
+    assert (code, out) == (0, "")
+    assert file.read_bytes() == (
+        b"fname,label\nclip_a1.wav,yes\nclip_b0.wav,unknown\nclip_c2.wav,no\n"
+    )
+    assert "Silence is never said" in err
+
+
+def test_a_submission_names_every_clip(speaker, challenge, tmp_path, capsys) -> None:
+    (challenge / "test" / "audio" / "clip_a9.wav").write_bytes(b"")
+    file = tmp_path / "submission.csv"
+    code, _, err = run(capsys, speaker, challenge, "--kaggle", file, "--silence-below", 1)
+    lines = file.read_text().splitlines()
+    assert code == 0 and lines[2] == "clip_a9.wav,unknown"
+    assert [line.split(",")[1] for line in lines[1:]] == [
+        "silence",
+        "unknown",
+        "silence",
+        "silence",
+    ]
+    assert "clip_a9.wav is empty" in err and "In the submission they are unknown" in err
+    assert "Silence is never said" not in err
+
+
+def test_what_kaggle_does_not_know_is_unknown() -> None:
+    paths = [Path("x/clip_2.wav"), Path("x/clip_1.wav"), Path("x/clip_3.wav")]
+    text = as_submission(paths, ["silence", "marvin", "go"])
+    assert text.splitlines()[1:] == ["clip_1.wav,unknown", "clip_2.wav,silence", "clip_3.wav,go"]
+
+
+def test_a_submission_needs_commands(model, challenge, tmp_path, capsys) -> None:
+    with pytest.raises(UserError, match="none of the commands"):
+        run(capsys, model, challenge, "--kaggle", tmp_path / "submission.csv")
+    with pytest.raises(UserError, match="test/audio"):
+        run(capsys, model, tmp_path, "--kaggle", tmp_path / "submission.csv")
+
+
+# Thresholds that lie beside the model.
+
+
+def test_thresholds_of_the_model_are_used_and_said(speaker, tmp_path, capsys) -> None:
+    path = write_audio(tmp_path / "low.wav", pitch("low"))
+    stored = {"unknown_below": 1.0, "silence_below": 0.0}
+    (speaker / "thresholds.json").write_text(json.dumps(stored))
+    _, out, err = run(capsys, speaker, path)
+    assert rows_of(out)[0]["label"] == "unknown" and rows_of(out)[0]["runner_up"] == "bed"
+    assert "unknown below 1" in err and "as tuned" in err
+    _, out, err = run(capsys, speaker, path, "--unknown-below", 0)
+    assert rows_of(out)[0]["label"] == "bed" and "Rule" not in err
+    _, out, err = run(capsys, speaker, path, "--silence-below", 1)
+    assert rows_of(out)[0]["label"] == "silence" and "as given" in err
