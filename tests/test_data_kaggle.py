@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_official_lists_lie_beside_the_audio(root):
             if clip.split == split
         }
         assert found == listed and len(listed) == 16
+
+
+def test_a_folder_of_speech_commands_does_as_well(root):
+    nested = kaggle_speech(root, silence_clips=30, unknown_clips=20)
+    audio = root / "train" / "audio"
+    for name in ("validation_list.txt", "testing_list.txt"):
+        shutil.copy(root / "train" / name, audio / name)
+    flat = kaggle_speech(audio, silence_clips=30, unknown_clips=20)
+    assert (flat.labels, flat.noise) == (nested.labels, nested.noise)
+    assert len(flat.clips) == len(nested.clips)
+    # Which of the other words are drawn depends on their names below the root.
+    own = [clip for clip in flat.clips if clip.labels != ("unknown",)]
+    assert set(own) < set(nested.clips)
 
 
 def test_unknown_clips_are_shared_over_words_and_splits(words):
@@ -106,7 +120,7 @@ def test_clips_to_predict(root, tmp_path):
 
 def test_what_does_not_fit(tmp_path, words):
     with pytest.raises(UserError, match=r"no folder train/audio.*SPEAKER_nohash_N"):
-        kaggle_speech(words)
+        kaggle_speech(tmp_path)
     write_audio(tmp_path / "bed" / "0a1b2c3d_nohash_0.wav")
     with pytest.raises(UserError, match="has none of the commands yes, no, up"):
         speech_commands(tmp_path, unknown_clips=5)
