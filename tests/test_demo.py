@@ -46,8 +46,8 @@ def test_compact_weights_on_real_data_are_named_so():
     assert not demo.is_demonstration(space)
 
 
-def test_what_nobody_can_synthesise_needs_its_recordings(tmp_path):
+def test_what_nobody_can_synthesise_needs_its_recordings():
     raw = {"data": {"name": "folder"}, "train": {"epochs": 1}, "models": {"lstm_cnn": {}}}
     space = SearchSpace.from_dict(raw | {"search": {"sampler": "grid"}})
     with pytest.raises(UserError, match="give their folder with --data FOLDER"):
-        demo.demonstration(space, tmp_path)
+        demo.announce(space, Console(file=io.StringIO()))

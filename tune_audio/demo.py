@@ -35,20 +35,24 @@ def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
     """The space with a synthetic corpus and compact backbones instead of what is not here.
 
     Raises:
-        UserError: nobody can synthesise this data set, or espeak-ng is not installed.
+        UserError: espeak-ng is not installed.
     """
-    if space.data["name"] not in SPEECH_DATA_SETS:
-        raise UserError(
-            f"data.root: the space {space.name} searches recordings of yours; give their folder "
-            "with --data FOLDER (only Speech Commands is synthesised where there is none)"
-        )
     families = {family.name: _compact(family) for family in space.families.values()}
     root = _speak(space, cache / "synthetic")
     return replace(space, families=families).with_data_root(root)
 
 
 def announce(space: SearchSpace, console: Console) -> None:
-    """The line that nobody is to miss, and the one that turns it into the real thing."""
+    """The line that nobody is to miss, and the one that turns it into the real thing.
+
+    Raises:
+        UserError: nobody can synthesise this data set.
+    """
+    if space.data["name"] not in SPEECH_DATA_SETS:
+        raise UserError(
+            f"data.root: the space {space.name} searches recordings of yours; give their folder "
+            "with --data FOLDER (only Speech Commands is synthesised where there is none)"
+        )
     console.print(
         "[bold]Demonstration:[/] synthesised speech and compact backbones of a million parameters; "
         "its figures say nothing about real recordings.\n"

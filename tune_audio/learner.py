@@ -20,7 +20,7 @@ from tune_audio.pipeline import Features, View, split_head, split_model
 from tune_audio.spec_augment import spectrogram_stage
 from tune_audio.train_params import TrainParams
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 64
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": lambda w, p: torch.optim.Adam(w, p.lr, weight_decay=p.weight_decay, fused=True),

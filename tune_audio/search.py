@@ -86,10 +86,11 @@ def search(
     if download:
         chosen = chosen.with_data_root(_download(chosen))
     if "root" not in chosen.data:
-        chosen = demonstration(chosen, cache_folder())
-    chosen = named(chosen)
-    if is_demonstration(chosen):
         announce(chosen, console)
+        chosen = demonstration(chosen, cache_folder())
+    elif is_demonstration(chosen):  # a resumed one
+        announce(chosen, console)
+    chosen = named(chosen)
     chosen = resolve(chosen, console)
     if dry_run:
         from tune_audio.dry_run import show
