@@ -6,29 +6,10 @@ from pathlib import Path
 # Before torch starts: tests share few cores with others, and idle threads are not to spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
-import soundfile
+from make_tones import write_tones
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus, load_corpus
-
-TONES = {"low": 300.0, "middle": 1000.0, "high": 3000.0}
-CLIPS_PER_TONE = 40
-
-
-def write_tones(folder: Path, clips_per_tone: int = CLIPS_PER_TONE, seconds: float = 0.5) -> Path:
-    """A folder a pitch: tones of drawn level and phase in white noise, easy to tell apart."""
-    rng = np.random.default_rng(0)
-    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    for name, hertz in TONES.items():
-        (folder / name).mkdir(parents=True)
-        for i in range(clips_per_tone):
-            phase, level = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.5)
-            tone = level * np.sin(2 * np.pi * hertz * rng.uniform(0.97, 1.03) * time + phase)
-            noise = 0.02 * rng.standard_normal(len(time))
-            soundfile.write(folder / name / f"{i:03}.wav", tone + noise, SAMPLE_RATE)
-    return folder
 
 
 @pytest.fixture(scope="session")

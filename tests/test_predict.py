@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TONES
 from make_audio import tone, write_audio
+from make_tones import TONES
 
 from tune_audio.cli import main
 from tune_audio.data.corpus import Corpus
