@@ -12,6 +12,10 @@ import numpy as np
 import soundfile
 import torch
 from torch.nn import functional as F
+
+import tune_audio._torchaudio  # noqa: F401
+
+# isort: split
 from transformers import (
     ASTFeatureExtractor,
     ASTForAudioClassification,

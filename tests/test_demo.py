@@ -46,6 +46,15 @@ def test_compact_weights_on_real_data_are_named_so():
     assert not demo.is_demonstration(space)
 
 
+def test_environmental_sounds_are_made_by_rule(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "tune_audio.data.environment.make_esc50", lambda folder: made.append(folder) or folder
+    )
+    space = demo.demonstration(load_space("esc10_cnn"), tmp_path)
+    assert demo.is_demonstration(space) and [space.data["root"]] == [str(made[0])]
+
+
 def test_what_nobody_can_synthesise_needs_its_recordings():
     raw = {"data": {"name": "folder"}, "train": {"epochs": 1}, "models": {"lstm_cnn": {}}}
     space = SearchSpace.from_dict(raw | {"search": {"sampler": "grid"}})

@@ -1,4 +1,4 @@
-"""Without --data a search is a demonstration: synthesised speech, compact backbones, said aloud.
+"""Without --data a search is a demonstration: synthetic audio, compact backbones, said aloud.
 
 The rule: real data goes with the space's own checkpoints, synthetic data with the compact ones,
 and nothing changes from one to the other silently.
@@ -6,6 +6,7 @@ and nothing changes from one to the other silently.
 
 import hashlib
 import json
+import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from tune_audio.space import Family, SearchSpace
 from tune_audio.space.domains import Fixed
 
 COMPACT = "compact"  # as models/pretrained.py calls it, which takes seconds to import
-SPOKEN = "espeak-"  # how the folder of a synthesised corpus begins
-SPEECH_DATA_SETS = ("speech_commands",)
+MADE = "made-"  # how the folder of a synthetic corpus begins
+SPEECH_DATA_SETS = ("speech_commands", "speech_commands12", "kaggle_speech")
+SOUND_DATA_SETS = {
+    "esc50": "tune_audio.data.environment:make_esc50",
+    "fsd50k": "tune_audio.data.environment:make_fsd50k",
+}
 # What the search listens to gets the clips it asks for; the rest of the 35 words, which only the
 # retraining hears, get fewer, so that it ends in minutes.
 CLIPS_PER_SEARCHED_WORD = 1000
@@ -28,7 +33,7 @@ CLIPS_PER_OTHER_WORD = 100
 def is_demonstration(space: SearchSpace) -> bool:
     """Whether the space's data were synthesised here."""
     root = Path(space.data.get("root", ""))
-    return root.parent.name == "synthetic" and root.name.startswith(SPOKEN)
+    return root.parent.name == "synthetic" and root.name.startswith(MADE)
 
 
 def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
@@ -38,7 +43,11 @@ def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
         UserError: espeak-ng is not installed.
     """
     families = {family.name: _compact(family) for family in space.families.values()}
-    root = _speak(space, cache / "synthetic")
+    folder, name = cache / "synthetic", space.data["name"]
+    if name in SPEECH_DATA_SETS:
+        root = _speak(space, folder)
+    else:
+        root = pkgutil.resolve_name(SOUND_DATA_SETS[name])(folder / f"{MADE}{name}")
     return replace(space, families=families).with_data_root(root)
 
 
@@ -48,14 +57,14 @@ def announce(space: SearchSpace, console: Console) -> None:
     Raises:
         UserError: nobody can synthesise this data set.
     """
-    if space.data["name"] not in SPEECH_DATA_SETS:
+    if space.data["name"] not in (*SPEECH_DATA_SETS, *SOUND_DATA_SETS):
         raise UserError(
             f"data.root: the space {space.name} searches recordings of yours; give their folder "
-            "with --data FOLDER (only Speech Commands is synthesised where there is none)"
+            "with --data FOLDER"
         )
     console.print(
-        "[bold]Demonstration:[/] synthesised speech and compact backbones of a million parameters; "
-        "its figures say nothing about real recordings.\n"
+        "[bold]Demonstration:[/] synthesised audio and, for pretrained families, compact backbones "
+        "of a million parameters; its figures say nothing about real recordings.\n"
         f"The real thing: python -m tune_audio.search --space {space.name} --data FOLDER"
     )
 
@@ -85,7 +94,8 @@ def _speak(space: SearchSpace, folder: Path) -> Path:
 
     asked = space.data.get("labels", "all")
     searched = SPEECH_COMMANDS_WORDS if asked == "all" else asked
-    wanted = space.data.get("clips_per_label") or CLIPS_PER_SEARCHED_WORD
+    few = CLIPS_PER_OTHER_WORD if asked == "all" else CLIPS_PER_SEARCHED_WORD
+    wanted = space.data.get("clips_per_label") or few
     words = list(dict.fromkeys([*searched, *SPEECH_COMMANDS_WORDS]))
     clips = {word: wanted if word in searched else CLIPS_PER_OTHER_WORD for word in words}
     key = hashlib.sha1(json.dumps(clips).encode()).hexdigest()[:12]
@@ -96,4 +106,4 @@ def _speak(space: SearchSpace, folder: Path) -> Path:
         TimeRemainingColumn(),
     )
     with Progress(*columns) as progress:
-        return synthesize(folder / f"{SPOKEN}{key}", words, clips, progress=progress)
+        return synthesize(folder / f"{MADE}{key}", words, clips, progress=progress)
