@@ -16,6 +16,7 @@ from torch.nn import functional as F
 import tune_audio._torchaudio  # noqa: F401
 
 # isort: split
+import transformers
 from transformers import (
     ASTFeatureExtractor,
     ASTForAudioClassification,
@@ -90,6 +91,8 @@ def main() -> None:
     space = load_space(given.space)
     epochs = given.epochs or space.epochs
     warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     data = dict(space.data)
     corpus = load_corpus(data.pop("name"), data.pop("root"), cache=cache_folder(), **data)
