@@ -114,7 +114,7 @@ def test_eta_weighs_families_by_their_own_trials_and_the_pace_of_all():
     assert progress.eta_seconds() == pytest.approx((2 * 10 + 2 * 100) / 2)
 
 
-def test_eta_takes_the_pace_of_this_session_only_and_counts_what_running_trials_did():
+def test_eta_takes_the_pace_of_this_run_only_and_counts_what_running_trials_did():
     clock = Clock()
     progress, _ = plain(clock)
     before = [trial("cnn", number) for number in range(8)]

@@ -101,7 +101,7 @@ class Progress:
         """Estimated seconds to the end of the search, or None while that would be a guess.
 
         What is left is counted in trial seconds, family by family, because an AST trial takes
-        many times a CNN's. It shrinks as fast as this session has worked through trial seconds
+        many times a CNN's. It shrinks as fast as this run has worked through trial seconds
         so far. So every family with trials left must have one that ended, and time spent.
         """
         if not self._totals or self._spent_before is None:
