@@ -134,13 +134,14 @@ def say_where(driver: Driver) -> None:
     run, say = driver.run, partial(driver.console.print, soft_wrap=True, highlight=False)
     say(f"\nEverything of this search: {run.path}")
     say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
-    if run.retrain.exists():
-        say("  retrain/FAMILY-N: the models, their predictions and confusion matrices on the test")
-    others = ", ".join(name for name in list_spaces() if name != driver.space.name)
+    for folder in sorted(run.path.glob("retrain*")):
+        say(f"  {folder.name}/FAMILY-N: the models, and what they said of the test split")
     say("Next:")
-    say("  mlflow ui                                                    all runs, in a browser")
-    say("  python -m tune_audio.search --space own --data FOLDER        your own recordings")
-    say(f"  python -m tune_audio.search --space NAME                     another space: {others}")
+    say("  mlflow ui                                                   all runs, in a browser")
+    say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
+    say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")
+    others = [name for name in list_spaces() if name not in (driver.space.name, "own")]
+    say(f"  python -m tune_audio.search --space {others[0]:<23} another of {len(others)} spaces")
 
 
 def _shorthands(

@@ -94,7 +94,7 @@ def best_by(
     table.add_column("family", style="bold")
     for column in columns:
         table.add_column(column, justify="right", overflow="fold")
-    for family in families(records):
+    for family in families(r for r in records if parameter in r.params):
         row = best.get(family, {})
         winner = next(iter(row.values()), None)
         cells = [
