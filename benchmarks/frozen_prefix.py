@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 from rich.console import Console
@@ -27,37 +26,37 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(command: list[str], folder: Path, cache: Path) -> tuple[float, float]:
-    """(CPU, wall) seconds of a command and of every process that came of it.
+    """(CPU, wall) seconds of a command and of every process below it.
 
-    Ray's daemons do not hand on what their workers used, so /proc is read while they live: the
-    processes are told by a mark in their environment. The last fifth of a second of one may lack.
+    Ray's daemons do not hand on what their workers used, so /proc is read while they live; of each
+    the last fifth of a second may lack.
     """
-    mark = f"BENCHMARK_RUN={uuid.uuid4().hex}"
-    name, _, value = mark.partition("=")
-    environment = os.environ | {
-        name: value,
-        "TUNE_AUDIO_CACHE": str(cache),
-        "OMP_NUM_THREADS": "1",
-    }
+    environment = os.environ | {"TUNE_AUDIO_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     started, used = time.perf_counter(), {}
     process = subprocess.Popen(command, cwd=folder, env=environment)
     while process.poll() is None:
-        used |= _cpu_seconds_of(mark)
+        used |= _cpu_seconds_below(process.pid)
         time.sleep(SAMPLE_SECONDS)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return sum(used.values()), time.perf_counter() - started
 
 
-def _cpu_seconds_of(mark: str) -> dict[tuple[str, str], float]:
-    """(process id, start time) -> CPU seconds so far, of the processes with the mark."""
-    found = {}
+def _cpu_seconds_below(root: int) -> dict[tuple[int, str], float]:
+    """(process id, start time) -> CPU seconds so far, of a process and its descendants."""
+    parents, found = {}, {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            if mark.encode() in (process / "environ").read_bytes():
-                fields = (process / "stat").read_text().rpartition(")")[2].split()
-                found[process.name, fields[19]] = (int(fields[11]) + int(fields[12])) / TICKS
-    return found
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            pid, seconds = int(process.name), (int(fields[11]) + int(fields[12])) / TICKS
+            parents[pid], found[pid, fields[19]] = int(fields[1]), seconds
+
+    def is_below(pid: int) -> bool:
+        while pid != root and pid in parents:
+            pid = parents[pid]
+        return pid == root
+
+    return {key: seconds for key, seconds in found.items() if is_below(key[0])}
 
 
 def main() -> None:
