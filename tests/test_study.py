@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,11 @@ def is_below_us(pid: int) -> bool:
     while pid > 1 and pid != os.getpid():
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return pid == os.getpid()
+
+
+def test_a_node_without_the_corpus_says_so(tone_corpus, tmp_path):
+    storage = make_storage(tmp_path, [{"lr": 1e-2}])
+    run_all(storage, replace(tone_corpus, folder=tmp_path / "elsewhere"), tmp_path)
+    (record,) = storage.records()
+    assert record.state == "failed"
+    assert "FileNotFoundError" in record.extra["error"] and "elsewhere" in record.extra["error"]

@@ -38,9 +38,7 @@ class AudioTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], job: dict[str, Any]) -> None:
-        self.job = job
-        self.corpus = Corpus.open(Path(job["corpus"]))
-        self.store = FeatureStore(Path(job["features"]), job["feature_bytes"])
+        self.job, self.corpus = job, None
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -74,6 +72,9 @@ class AudioTrial(tune.Trainable):
     def _begin(self) -> None:
         """Build the model and its learner; load what an earlier process left of this trial."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        if self.corpus is None:  # not in setup(), where Ray takes an error for a dead worker
+            self.corpus = Corpus.open(Path(self.job["corpus"]))
+            self.store = FeatureStore(Path(self.job["features"]), self.job["feature_bytes"])
         torch.set_num_threads(self.config["threads"])
         if self.job["folds"] is None:
             self.learner = self._learner()
