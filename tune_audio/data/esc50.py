@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.data.download import fetch_archives
 from tune_audio.data.tables import read_rows
+from tune_audio.data.windows import window_starts
 from tune_audio.errors import UserError
 
 META = "meta/esc50.csv"
@@ -51,7 +52,10 @@ def esc50(
         raise UserError("data.hop_seconds: needs data.window_seconds, the length of a window.")
     if not (root / META).is_file():
         raise UserError(f"data.root: {root} has no {META}. Give the unpacked archive of ESC-50.")
-    starts = _window_starts(window_seconds, hop_seconds)
+    starts = [0.0]
+    if window_seconds is not None:
+        hop = window_seconds / 2 if hop_seconds is None else hop_seconds
+        starts = list(window_starts(CLIP_SECONDS, window_seconds, hop))
     splits = {test_fold: "test", validation_fold: "validation"}
     clips, targets = [], {}
     for line, row in read_rows(root / META, COLUMNS):
@@ -82,12 +86,3 @@ def esc50(
         windows=window_seconds is not None,
         whole_groups=True,
     )
-
-
-def _window_starts(window_seconds: float | None, hop_seconds: float | None) -> list[float]:
-    if window_seconds is None:
-        return [0.0]
-    hop = window_seconds / 2 if hop_seconds is None else hop_seconds
-    # A hop such as 0.1 is not exact in binary: the last window must not be lost to rounding.
-    last = int((CLIP_SECONDS - window_seconds) / hop + 1e-9)
-    return [number * hop for number in range(last + 1)]
