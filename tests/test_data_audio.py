@@ -95,7 +95,7 @@ def floats(path: Path, value: float) -> Path:
 
 BAD = {
     "empty": (lambda p: (p.touch(), p)[1], "is empty"),
-    "text": (lambda p: (p.write_text("no audio, just words" * 20), p)[1], "cannot be decoded"),
+    "text": (lambda p: (p.write_text("no audio " * 20), p)[1], "cannot be decoded: Format not"),
     "missing": (lambda p: p, "No such file"),
     "folder": (lambda p: (p.mkdir(), p)[1], "not a regular file"),
     "device": (lambda p: (p.symlink_to("/dev/zero"), p)[1], "not a regular file"),

@@ -76,6 +76,16 @@ def rows_of(text: str) -> list[dict[str, str]]:
 # What is heard.
 
 
+def test_a_model_of_a_demonstration_says_so(trained, tone_corpus, tmp_path: Path, capsys) -> None:
+    made = save(tmp_path / "made", trained, tone_corpus.labels, demonstration=True)
+    real = save(tmp_path / "real", trained, tone_corpus.labels, demonstration=False)
+    told = [
+        run(capsys, model, write_audio(tmp_path / "a.wav", pitch("low")))[2]
+        for model in (made, real)
+    ]
+    assert ["synthesised audio" in line for line in told] == [True, False]
+
+
 def test_every_file_has_its_own_answer(model: Path, tones: Path, capsys) -> None:
     code, out, err = run(capsys, model, tones)
     rows = rows_of(out)

@@ -6,6 +6,8 @@ from typing import NoReturn
 
 import click
 
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+
 
 def main(command: click.Command) -> NoReturn:
     """Run a click command: a user's mistake is one line and exit code 2, never a traceback.
@@ -17,7 +19,7 @@ def main(command: click.Command) -> NoReturn:
         sys.exit(command.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except click.ClickException as error:
         if debug:
             traceback.print_exc()

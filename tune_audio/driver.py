@@ -40,13 +40,13 @@ class Driver:
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
         self.direction = direction(space.search.metric)
-        demo = is_demonstration(space)
+        self.demonstration = is_demonstration(space)
         self.mirror = Mirror(
-            f"{space.name}-demonstration" if demo else space.name,
+            f"{space.name}-demonstration" if self.demonstration else space.name,
             run.id,
             space.to_dict(),
             **self.ranking,
-            tags={"run": run.name, "demonstration": str(demo).lower()},
+            tags={"run": run.name, "demonstration": str(self.demonstration).lower()},
         )
         self.finished = False  # set when everything asked for has been run
         self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow
@@ -105,6 +105,7 @@ class Driver:
                     features=features,
                     feature_bytes=self._feature_bytes(features),
                     test=test,
+                    demonstration=self.demonstration,
                     on_change=on_change,
                 )
         return storage.records()

@@ -50,6 +50,7 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
         extra={
             "family": config["family"],
             "multi_label": corpus.multi_label,
+            "demonstration": config["demonstration"],
             "train_params": config["train_params"],
             **results,
         },

@@ -79,6 +79,7 @@ class Classifier:
         self.name, self.labels = config["model"], list(config["labels"])
         self.clip_samples = config["clip_samples"]
         self.multi_label = bool(config["extra"].get("multi_label", False))
+        self.demonstration = bool(config["extra"].get("demonstration", False))
 
     def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
         """Of float32 (B, clip_samples) in [-1, 1) the probability of each label, float64 (B, L)."""
@@ -101,7 +102,8 @@ class Classifier:
 
     def __str__(self) -> str:
         place = "GPU" if self.device == "cuda" else "CPU"
-        return f"{self.folder} ({self.name}, {len(self.labels)} labels, on the {place})"
+        learned = ", learned from synthesised audio alone" if self.demonstration else ""
+        return f"{self.folder} ({self.name}, {len(self.labels)} labels, on the {place}{learned})"
 
 
 def predict_files(

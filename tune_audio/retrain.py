@@ -5,7 +5,7 @@ python -m tune_audio.retrain RUN
 
 import click
 
-from tune_audio.cli import main
+from tune_audio.cli import INTERRUPTED, main
 from tune_audio.driver import Driver, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.records import TrialRecord
@@ -38,7 +38,7 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None, debug:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
         driver.finished = retrain_best(driver)
-    return 0 if driver.finished else 130
+    return 0 if driver.finished else INTERRUPTED
 
 
 def retrain_best(driver: Driver) -> bool:

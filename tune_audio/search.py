@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from tune_audio.cache import cache_folder, publish_text
-from tune_audio.cli import main
+from tune_audio.cli import INTERRUPTED, main
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
 from tune_audio.demo import announce, demonstration, is_demonstration, named
@@ -23,8 +23,6 @@ from tune_audio.resolve import resolve
 from tune_audio.retrain import retrain_best
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, list_spaces, load_space
-
-INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

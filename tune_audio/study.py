@@ -84,11 +84,13 @@ def run(
     features: Path,
     feature_bytes: int,
     test: bool = False,
+    demonstration: bool = False,
     on_change: Callable[[TrialRecord], None] = lambda record: None,
 ) -> None:
     """Run all trials that the storage has to hand out; it knows their results afterwards.
 
     folder: absolute; a trial's checkpoint and files lie in folder/<key>.
+    demonstration: the audio is synthesised, which a model that is saved is to say.
     on_change: called on the driver whenever a trial has started, gone on or ended.
     """
     start_ray()
@@ -117,6 +119,7 @@ def run(
             "train_params": asdict(train_params),
             "threads": max(1, int(needs[record.family]["CPU"])),
             "gpus": needs[record.family]["GPU"],
+            "demonstration": demonstration,
         }
 
     scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run

@@ -41,6 +41,12 @@ def test_configurations_lie_in_their_domains_and_have_what_their_conditions_ask(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_resolved_space_is_read_as_it_was_written(name):
+    space = load_space(name)
+    assert SearchSpace.from_dict(space.to_dict()) == space
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_head_says_how_to_run_it(name):
     lines = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     head = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]

@@ -7,7 +7,7 @@ import pytest
 
 from tune_audio.errors import UserError
 from tune_audio.models import MODELS
-from tune_audio.space import SearchSpace, list_spaces, load_space
+from tune_audio.space import list_spaces, load_space
 from tune_audio.train_params import TrainParams
 
 
@@ -16,21 +16,6 @@ def suggest(family, **fixed):
     study.enqueue_trial(fixed)
     trial = study.ask()
     return family.suggest(trial), trial
-
-
-@pytest.mark.parametrize("name", list_spaces())
-def test_every_space_that_comes_along_loads_and_draws(name):
-    space = load_space(name)
-    for family in space.families.values():
-        if space.search.sampler == "grid":
-            configurations = family.grid()
-        else:
-            study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-            configurations = [family.suggest(study.ask()) for _ in range(5)]
-        assert configurations
-        for configuration in configurations:
-            assert isinstance(family.split(configuration)[0], TrainParams)
-    assert SearchSpace.from_dict(space.to_dict()) == space
 
 
 def test_speech4_is_report_a():

@@ -105,7 +105,7 @@ def read_audio(
                 blocks = _decode(sound, first, last, to_end=seconds is None)
                 mono = np.concatenate(list(blocks))
         except (soundfile.SoundFileError, MemoryError, ValueError, RuntimeError) as error:
-            raise BadAudio(f"cannot be decoded: {str(error).rstrip('.')}") from None
+            raise _undecodable(error) from None
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, "HQ")
     if not len(mono):
@@ -121,7 +121,13 @@ def duration_seconds(path: Path) -> float:
                 _check_header(sound)
                 return sound.frames / sound.samplerate
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise BadAudio(f"cannot be decoded: {str(error).rstrip('.')}") from None
+            raise _undecodable(error) from None
+
+
+def _undecodable(error: Exception) -> BadAudio:
+    """What libsndfile says without "Error opening 3", for the path is told by others."""
+    reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return BadAudio(f"cannot be decoded: {reason.rstrip('.')}")
 
 
 def _check_header(sound: soundfile.SoundFile) -> None:
