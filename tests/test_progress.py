@@ -9,6 +9,7 @@ from tune_audio.records import TrialRecord
 from tune_audio.reporting.progress import Progress
 
 METRIC = "val/accuracy"
+EPOCHS = 4
 
 
 class Clock:
@@ -25,12 +26,12 @@ def trial(family, number, state="complete", value=0.9, epochs=2, lr=1e-3, epoch_
 
 def plain(clock):
     console = Console(file=io.StringIO(), force_terminal=False)
-    return Progress(METRIC, "maximize", console=console, clock=clock), console.file
+    return Progress(METRIC, "maximize", EPOCHS, console=console, clock=clock), console.file
 
 
 def terminal(clock):
     console = Console(file=io.StringIO(), force_terminal=True, width=120, _environ={})
-    return Progress(METRIC, "maximize", console=console, clock=clock), console.file
+    return Progress(METRIC, "maximize", EPOCHS, console=console, clock=clock), console.file
 
 
 def test_a_pipe_gets_a_line_every_thirty_seconds_and_no_control_characters():
@@ -42,7 +43,7 @@ def test_a_pipe_gets_a_line_every_thirty_seconds_and_no_control_characters():
         lines = file.getvalue().splitlines()
         assert len(lines) == 2
     assert len(file.getvalue().splitlines()) == 3  # and one at the end
-    assert "cnn 1/4 trials, 1 running, best val/accuracy 0.900" in lines[0]
+    assert "cnn 1/4 trials, 1 running (epoch 2), best val/accuracy 0.900" in lines[0]
     assert all(character.isprintable() or character == "\n" for character in file.getvalue())
 
 
@@ -91,7 +92,7 @@ def test_a_terminal_is_redrawn_at_most_twice_a_second():
     assert file.getvalue().count("family") <= 4
 
 
-def test_eta_is_unknown_until_every_family_left_has_an_ended_trial():
+def test_eta_is_unknown_until_every_family_left_has_a_trial_that_tells():
     clock = Clock()
     progress, _ = plain(clock)
     totals = {"cnn": 2, "ast": 2}
@@ -100,7 +101,10 @@ def test_eta_is_unknown_until_every_family_left_has_an_ended_trial():
     clock.now = 10.0
     progress.update([trial("cnn", 0)], totals)
     assert progress.eta_seconds() is None
-    progress.update([trial("cnn", 0), trial("cnn", 1), trial("ast", 0)], totals)
+    ended = [trial("cnn", 0), trial("cnn", 1)]
+    progress.update([*ended, trial("ast", 0, "running", epochs=1)], totals)
+    assert progress.eta_seconds() is None  # its first epoch may have computed what others read
+    progress.update([*ended, trial("ast", 0, "running", epochs=2)], totals)
     assert progress.eta_seconds() is not None
 
 
@@ -123,6 +127,17 @@ def test_eta_takes_the_pace_of_this_run_only_and_counts_what_running_trials_did(
     clock.now = 5.0
     progress.update([*before, trial("cnn", 8, "running", epochs=1)], {"cnn": 10})
     assert progress.eta_seconds() == pytest.approx(15.0)
+
+
+def test_eta_before_any_trial_ended_is_of_whole_trials_at_the_last_epochs_pace():
+    clock = Clock()
+    progress, _ = plain(clock)
+    progress.update([], {"cnn": 3})
+    clock.now = 30.0
+    slow_start = trial("cnn", 0, "running", epochs=3)
+    slow_start.epochs[0]["epoch_seconds"] = 20.0  # 30 s so far, a last epoch of 5
+    progress.update([slow_start], {"cnn": 3})
+    assert progress.eta_seconds() == pytest.approx(3 * 35 - 30)
 
 
 def test_eta_of_a_finished_search_is_zero():

@@ -88,7 +88,7 @@ class Driver:
 
         totals = storage.totals()
         features = cache_folder() / "features"
-        with Progress(**self.ranking, console=self.console) as progress:
+        with Progress(**self.ranking, epochs=storage.epochs, console=self.console) as progress:
 
             def on_change(record: TrialRecord) -> None:
                 progress.update(storage.records(), totals)

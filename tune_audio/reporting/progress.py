@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from statistics import mean
 from types import TracebackType
 from typing import Self
 
@@ -15,9 +14,9 @@ from rich.table import Table
 
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import Direction, best_of_families, seconds, varying
+from tune_audio.reporting.remaining import ENDED, seconds_left
 from tune_audio.reporting.tables import NOT_RUN, format_metric, format_params
 
-ENDED = ("complete", "stopped", "failed")
 REFRESHES_PER_SECOND = 2
 LINE_SECONDS = 30.0
 
@@ -31,6 +30,7 @@ class Progress:
     Args:
         metric: name of the search metric, e.g. `val/accuracy`.
         direction: of the metric.
+        epochs: that a trial has when nothing stops it.
         console: where to draw; standard output by default.
         clock: seconds that only grow.
     """
@@ -39,11 +39,13 @@ class Progress:
         self,
         metric: str,
         direction: Direction,
+        epochs: int,
         *,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._metric, self._direction, self._clock = metric, direction, clock
+        self._metric, self._direction, self._epochs = metric, direction, epochs
+        self._clock = clock
         self._console = console or Console()
         self._records: list[TrialRecord] = []
         self._totals: dict[str, int] = {}
@@ -100,9 +102,7 @@ class Progress:
     def eta_seconds(self) -> float | None:
         """Estimated seconds to the end of the search, or None while that would be a guess.
 
-        What is left is counted in trial seconds, family by family, because an AST trial takes
-        many times a CNN's. It shrinks as fast as this run has worked through trial seconds
-        so far. So every family with trials left must have one that ended, and time spent.
+        What is left, in trial seconds, shrinks as fast as this run has worked through them so far.
         """
         if not self._totals or self._spent_before is None:
             return None
@@ -110,19 +110,9 @@ class Progress:
             return 0.0
         elapsed = self._clock() - self._started
         worked = _spent(self._records) - self._spent_before
-        left = 0.0
-        for family, total in self._totals.items():
-            mine = [record for record in self._records if record.family == family]
-            ended = [seconds(record) for record in mine if record.state in ENDED]
-            missing = total - len(ended)
-            if missing <= 0:
-                continue
-            if not ended:
-                return None
-            begun = _spent(record for record in mine if record.state == "running")
-            left += max(0.0, missing * mean(ended) - begun)
+        left = seconds_left(self._records, self._totals, self._epochs)
         # Nothing left with trials still running: they take longer than any before them.
-        return left / (worked / elapsed) if worked > 0 and elapsed > 0 and left > 0 else None
+        return left * elapsed / worked if left and worked > 0 else None
 
     def _full_families(self) -> set[str]:
         ended = Counter(record.family for record in self._records if record.state in ENDED)
@@ -155,14 +145,10 @@ class Progress:
         table.add_column(f"best {escape(self._metric)}", overflow="ellipsis", no_wrap=True)
         for family in self._families():
             done, running, states = self._counts(family)
-            at = sorted(len(record.epochs) for record in running)
-            epochs = f" (epoch {at[0]})" if len(set(at)) == 1 else ""
-            if len(set(at)) > 1:
-                epochs = f" (epochs {at[0]}–{at[-1]})"  # noqa: RUF001
             table.add_row(
                 escape(family),
                 done,
-                f"{len(running)}{epochs}" if running else "",
+                f"{len(running)} ({_epochs(running)})" if running else "",
                 str(states["stopped"] or ""),
                 f"[red]{states['failed']}[/]" if states["failed"] else "",
                 escape(self._best(family)),
@@ -177,7 +163,7 @@ class Progress:
     def _summary(self, family: str) -> str:
         done, running, states = self._counts(family)
         notes = [f"{done} trials"]
-        notes += [f"{len(running)} running"] if running else []
+        notes += [f"{len(running)} running ({_epochs(running)})"] if running else []
         notes += [f"{states[state]} {state}" for state in ("stopped", "failed") if states[state]]
         return ", ".join([*notes, f"best {self._metric} {self._best(family)}"])
 
@@ -193,3 +179,10 @@ class Progress:
 
 def _spent(records: Sequence[TrialRecord]) -> float:
     return sum(seconds(record) for record in records)
+
+
+def _epochs(running: Sequence[TrialRecord]) -> str:
+    """How far running trials are: epoch 3, or epochs 3–7."""  # noqa: RUF002
+    at = [len(record.epochs) for record in running]
+    first, last = min(at), max(at)
+    return f"epoch {last}" if first == last else f"epochs {first}–{last}"  # noqa: RUF001
