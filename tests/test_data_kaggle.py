@@ -10,6 +10,7 @@ from tune_audio.data.commands import LABELS
 from tune_audio.data.corpus import load_corpus
 from tune_audio.data.kaggle_speech import kaggle_speech, submission_clips
 from tune_audio.data.speech_commands import speech_commands, speech_commands12
+from tune_audio.data.split import select_clips
 from tune_audio.errors import UserError
 
 
@@ -36,6 +37,23 @@ def test_commands_silence_and_unknown(root):
     counts = Counter(clip.labels[0] for clip in listing.clips)
     assert counts == {"yes": 40, "no": 40, "silence": 30, "unknown": 20}
     assert [path.name for path in listing.noise] == ["pink.wav", "white.wav"]
+
+
+def test_noise_for_training_has_nothing_that_is_selected_or_tested_by(words, tmp_path):
+    """24 s of noise each: the last two tenths are silence that validates and tests."""
+    listing = speech_commands(words, silence_clips=400)
+    noise = select_clips(listing, words).noise
+    held_out = [c for c in listing.clips if c.labels == ("silence",) and c.split != "train"]
+    assert noise and held_out
+    for piece in noise:
+        for clip in (clip for clip in held_out if clip.path == piece.path):
+            ends = piece.start_seconds + piece.seconds, clip.start_seconds + clip.seconds
+            assert min(ends) <= max(piece.start_seconds, clip.start_seconds)
+    corpus = load_corpus("speech_commands", words, cache=tmp_path, silence_clips=400)
+    assert [len(samples) for samples in corpus.noise] == [round(0.8 * 24 * 16_000)] * 2
+    assert [len(n) for n in load_corpus("speech_commands", words, cache=tmp_path).noise] == [
+        24 * 16_000
+    ] * 2
 
 
 def test_official_lists_lie_beside_the_audio(root):

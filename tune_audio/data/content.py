@@ -38,9 +38,9 @@ class Status:
 
 def recordings(selection: Selection) -> dict[str, Path]:
     """Every file that the selection is cut from, once, by its name."""
-    files = dict(zip(selection.noise_names, selection.noise, strict=True))
-    files |= {n: clip.path for n, clip in zip(selection.names, selection.clips, strict=True)}
-    return files
+    names = [*selection.noise_names, *selection.names]
+    clips = [*selection.noise, *selection.clips]
+    return {name: clip.path for name, clip in zip(names, clips, strict=True)}
 
 
 def describe(selection: Selection, clip_seconds: float) -> str:
@@ -50,8 +50,9 @@ def describe(selection: Selection, clip_seconds: float) -> str:
         repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),
-        repr(selection.noise_names),
     ]
+    for name, noise in zip(selection.noise_names, selection.noise, strict=True):
+        lines.append(repr((name, noise.start_seconds, noise.seconds)))
     for name, clip, part in zip(selection.names, selection.clips, selection.split, strict=True):
         where = (name, clip.start_seconds, clip.seconds, int(part))
         lines.append(repr((*where, clip.labels, clip.group, clip.fold)))

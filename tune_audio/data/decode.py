@@ -35,7 +35,7 @@ def write_corpus(
     of `skipped`, with its reason.
     """
     clips = [(clip, clip_seconds) for clip in selection.clips]
-    noise = [(Clip(path, ()), LONGEST_NOISE_SECONDS) for path in selection.noise]
+    noise = [(piece, LONGEST_NOISE_SECONDS) for piece in selection.noise]
     names = [*selection.names, *selection.noise_names]
     clip_samples = round(clip_seconds * SAMPLE_RATE)
     lengths = np.zeros(len(names), dtype=np.int64)

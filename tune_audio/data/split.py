@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from tune_audio.data.clips import SPLITS, Clip, Listing
+from tune_audio.data.noise import training_noise
 from tune_audio.errors import UserError
 
 SPLIT_CHOICES = "'official' or three fractions [train, validation, test] above 0 that sum to 1"
@@ -30,7 +31,7 @@ class Selection:
     names: tuple[str, ...]
     split: np.ndarray  # uint8 (n,): index into SPLITS
     labels: tuple[str, ...]
-    noise: tuple[Path, ...]
+    noise: tuple[Clip, ...]  # what training may mix into its clips
     noise_names: tuple[str, ...]
     multi_label: bool
     windows: bool
@@ -67,13 +68,15 @@ def select_clips(
     if clips_per_label is not None:
         kept = _at_most(clips_per_label, kept, listing, names, splits, wanted, seed)
     kept.sort(key=lambda row: (splits[row], names[row], listing.clips[row].start_seconds))
+    held_out = [clip for clip, s in zip(listing.clips, splits, strict=True) if SPLITS[s] != "train"]
+    noise = training_noise(listing.noise, held_out)
     selection = Selection(
         clips=tuple(listing.clips[row] for row in kept),
         names=tuple(names[row] for row in kept),
         split=splits[kept],
         labels=tuple(chosen_labels),
-        noise=listing.noise,
-        noise_names=tuple(relative_name(path, root) for path in listing.noise),
+        noise=noise,
+        noise_names=tuple(relative_name(piece.path, root) for piece in noise),
         multi_label=listing.multi_label,
         windows=listing.windows,
     )
