@@ -13,9 +13,10 @@ from ray.tune.search import Searcher
 from rich.console import Console
 
 from tune_audio import study
+from tune_audio.check import check_models
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.environment import make_esc50, make_fsd50k
-from tune_audio.driver import check_models, open_data
+from tune_audio.driver import open_data
 from tune_audio.metrics import direction
 from tune_audio.models.saved import load_model
 from tune_audio.records import TrialRecord

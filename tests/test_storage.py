@@ -1,5 +1,7 @@
+import optuna
 import pytest
 
+from tune_audio.errors import UserError
 from tune_audio.space import SearchSpace
 from tune_audio.storage import Plan, Storage
 
@@ -63,6 +65,42 @@ def test_it_survives_being_left_at_any_moment(tmp_path):
     assert {again.next().key, again.next().key} == {going.key, started.key}  # these first
     rest = run_all(again)
     assert len({record.key for record in rest}) == 12
+
+
+def test_a_search_killed_while_a_trial_is_suggested_never_runs_the_half_of_it(tmp_path):
+    ranges = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout": 0.25}
+    space = make_space(ranges, sampler="random", trials=2)
+    storage = open_storage(tmp_path, space)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optuna.Trial, "set_user_attr", lambda *_: (_ for _ in ()).throw(KeyError))
+        with pytest.raises(KeyError):
+            storage.next()
+    records = run_all(open_storage(tmp_path, space))
+    assert len(records) == 4
+    assert all(record.params["dropout"] == 0.25 for record in records)
+    assert {record.state for record in records} == {"complete"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"corpus": "other"}, "data: the recordings"),
+        ({"epochs": 5}, "epochs: got 5; this run was started with 9"),
+        ({"metric": "val/loss"}, "search.metric: got val/loss"),
+        ({"folds": 4}, "search.folds: got 4; this run was started with None"),
+    ],
+)
+def test_what_all_trials_have_in_common_does_not_change(tmp_path, changed, told):
+    def open_again(corpus="corpus", epochs=9, **search):
+        space = make_space(**search)
+        plans = [Plan(family, family.grid()) for family in space.families.values()]
+        return Storage(tmp_path / "optuna.db", plans, space.search, epochs=epochs, corpus=corpus)
+
+    done = run_all(open_again())
+    with pytest.raises(UserError, match=told):
+        open_again(**changed)
+    assert open_again().records() == done  # nothing of it is lost
+    assert open_again(corpus=None).records() == done
 
 
 def test_epochs_reported_twice_or_late_are_written_once(tmp_path):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tune_audio.errors import UserError
 from tune_audio.space import SearchSpace
 from tune_audio.storage import Plan, Storage
-from tune_audio.study import run, start_ray
+from tune_audio.study import check_needs, run, start_ray
 
 MODEL = {"model": "lstm_cnn", "channels": 4, "hidden_size": 4}
 
@@ -41,6 +42,14 @@ def make_storage(folder: Path, configurations: list[dict], epochs: int = 2) -> S
 def run_all(storage: Storage, corpus, folder: Path, **kwargs) -> None:
     trials = folder / "trials"
     run(storage, corpus, trials, features=folder / "features", feature_bytes=10**9, **kwargs)
+
+
+def test_a_trial_that_no_machine_can_run_is_told_and_not_waited_for(capsys):
+    check_needs({"family": {"CPU": 1.0, "GPU": 0}}, may_grow=False)
+    with pytest.raises(UserError, match=r"models\.family: a trial needs 999 CPUs and 0 GPUs"):
+        check_needs({"family": {"CPU": 999, "GPU": 0}}, may_grow=False)
+    check_needs({"family": {"CPU": 1, "GPU": 99}}, may_grow=True)
+    assert "needs 1 CPUs and 99 GPUs" in capsys.readouterr().err
 
 
 def test_one_trial_diverges_one_is_broken_and_the_rest_go_on(tone_corpus, tmp_path):

@@ -1,25 +1,23 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
+import contextlib
 import csv
+import io
 import os
-import pkgutil
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from tune_audio.cache import cache_folder
+from tune_audio.cache import cache_folder, publish_text
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus, load_corpus
 from tune_audio.demo import is_demonstration
 from tune_audio.errors import UserError
-from tune_audio.metrics import check_metric, direction
-from tune_audio.models import MODELS
+from tune_audio.metrics import direction
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.progress import Progress
 from tune_audio.run_folder import RunFolder
-from tune_audio.samplers import example_configuration
 from tune_audio.space import SearchSpace
 from tune_audio.storage import Plan, Storage
 from tune_audio.tracking import Mirror
@@ -41,13 +39,7 @@ class Driver:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
         self.direction = direction(space.search.metric)
         self.demonstration = is_demonstration(space)
-        self.mirror = Mirror(
-            f"{space.name}-demonstration" if self.demonstration else space.name,
-            run.id,
-            space.to_dict(),
-            **self.ranking,
-            tags={"run": run.name, "demonstration": str(self.demonstration).lower()},
-        )
+        self._mirror: Mirror | None = None
         self.finished = False  # set when everything asked for has been run
         self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow
 
@@ -55,30 +47,46 @@ class Driver:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
+        if self._mirror is None:
+            return
         status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
         files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
-        if complaint := self.mirror.close(status, self.best_values, files):
+        if complaint := self._mirror.close(status, self.best_values, files):
             self.console.print(f"MLflow    {complaint}")
+
+    def connect(self) -> Mirror:
+        """The run in MLflow, from now on RUNNING; a mistake found before leaves it as it was."""
+        if self._mirror is None:
+            name = f"{self.space.name}-demonstration" if self.demonstration else self.space.name
+            tags = {"run": self.run.name, "demonstration": str(self.demonstration).lower()}
+            self._mirror = Mirror(
+                name, self.run.id, self.space.to_dict(), **self.ranking, tags=tags
+            )
+        return self._mirror
 
     @property
     def ranking(self) -> dict[str, str]:
         """By what trials are compared: the keyword arguments of every table."""
         return {"metric": self.space.search.metric, "direction": self.direction}
 
-    def search_storage(self) -> Storage:
+    def search_storage(self, corpus: Corpus) -> Storage:
         """The studies of the search itself: all of a grid, or so many trials a family."""
         search = self.space.search
         plans = [
             Plan(family, family.grid() if search.sampler == "grid" else None, search.trials)
             for family in self.space.families.values()
         ]
-        return Storage(self.run.database, plans, search, epochs=self.space.epochs)
+        epochs, data = self.space.epochs, corpus.fingerprint
+        return Storage(self.run.database, plans, search, epochs=epochs, corpus=data)
 
     def write_skipped(self, corpus: Corpus) -> None:
         """List the files of the data set that could not be used."""
-        if corpus.skipped:
-            with open(self.run.skipped, "w", newline="", errors="backslashreplace") as file:
-                csv.writer(file).writerows([("path", "reason"), *corpus.skipped])
+        if not corpus.skipped:
+            self.run.skipped.unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *corpus.skipped])
+        publish_text(self.run.skipped, text.getvalue())
 
     def execute(
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
@@ -86,16 +94,16 @@ class Driver:
         """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
         from tune_audio.study import run  # Ray is loaded once everything else is known to be right
 
-        totals = storage.totals()
+        totals, mirror = storage.totals(), self.connect()
         features = cache_folder() / "features"
         with Progress(**self.ranking, epochs=storage.epochs, console=self.console) as progress:
 
             def on_change(record: TrialRecord) -> None:
                 progress.update(storage.records(), totals)
-                self.mirror.mirror(record)
+                mirror.mirror(record)
 
             for record in storage.records():  # after a resume MLflow is to hear of every trial
-                self.mirror.mirror(record)
+                mirror.mirror(record)
             progress.update(storage.records(), totals)
             if not storage.finished():
                 run(
@@ -114,7 +122,10 @@ class Driver:
         if self.cache_gb is not None:
             return int(self.cache_gb * 1e9)
         folder.mkdir(parents=True, exist_ok=True)
-        used = sum(file.stat().st_size for file in folder.rglob("*.npy"))
+        used = 0
+        for file in folder.rglob("*.npy"):
+            with contextlib.suppress(FileNotFoundError):  # evicted by another search
+                used += file.stat().st_size
         return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
 
 
@@ -137,34 +148,6 @@ def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Cor
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
     return corpus
-
-
-def check_models(space: SearchSpace, corpus: Corpus) -> None:
-    """Find what is wrong with a family before Ray starts, by building one of its models.
-
-    Raises UserError, with all families' mistakes: a checkpoint that cannot be had, an augmentation
-    or loss that is not for this model or this data, a metric or folds that this data set has not.
-    """
-    from tune_audio.folds import assign_folds  # these two know torch
-    from tune_audio.learner import check_configuration
-
-    check_metric(space.search.metric.removeprefix("val/"), multi_label=corpus.multi_label)
-    if space.search.folds:
-        assign_folds(corpus, space.search.folds)
-    mistakes = []
-    for family in space.families.values():
-        configuration = example_configuration(family)
-        try:
-            params, keywords = family.split(configuration)
-            model_class = pkgutil.resolve_name(MODELS[family.model])
-            model = model_class(len(corpus.labels), corpus.clip_samples, **keywords)
-            augment = family.domains.get("augment")
-            for names in augment.values() if augment else [params.augment]:
-                check_configuration(model, replace(params, augment=names), corpus)
-        except UserError as error:
-            mistakes.append(f"models.{family.name}: {error.message}")
-    if mistakes:
-        raise UserError("\n  ".join(mistakes))
 
 
 def make_console() -> Console:

@@ -41,7 +41,8 @@ class Learner:
     """One model, one configuration, one corpus; call `train_epoch` until `epoch` is enough.
 
     Every epoch draws from generators seeded by (seed, epoch) alone, so that a run which was
-    killed and loaded again continues with the numbers it would have had.
+    killed and loaded again continues with the numbers it would have had: on a CPU to the last bit,
+    on a GPU as far as its kernels, some of which add up in no fixed order, repeat themselves.
 
     Raises UserError for a loss, metric or augmentation that is not for this model or data set, and
     for a backbone_lr where no backbone is trained.
@@ -73,21 +74,9 @@ class Learner:
         check_metric(self.metric, multi_label=self.multi_label)
         self.loss = make_loss(params.loss, targets, num_labels, params.label_smoothing)
         self.sampling = sampling_weights(targets, num_labels) if params.balanced_sampling else None
-        self.optimizer = OPTIMIZERS[params.optimizer](self._parameters(), params)
+        self.optimizer = OPTIMIZERS[params.optimizer](_parameters(self.suffix, params), params)
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.epoch = 0
-
-    def _parameters(self) -> list[Any]:
-        """What is trained, in groups where the backbone has a rate of its own."""
-        if self.params.backbone_lr is None:
-            return [p for p in self.suffix.parameters() if p.requires_grad]
-        backbone, head = split_head(self.suffix)
-        if not backbone:
-            raise UserError(
-                f"backbone_lr: got {self.params.backbone_lr:g}, but only the head is trained here; "
-                "leave it out, or give it only when: {freeze: none}"
-            )
-        return [{"params": head}, {"params": backbone, "lr": self.params.backbone_lr}]
 
     def train_epoch(self) -> dict[str, Any]:
         """Train one epoch, evaluate on validation; the epoch's row of measurements.
@@ -152,7 +141,7 @@ class Learner:
         """Linear warm-up, then constant or half a cosine to zero; `progress` in epochs."""
         p, factor = self.params, 1.0
         if progress < p.warmup_epochs:
-            factor = max(progress, 1e-2) / p.warmup_epochs
+            factor = max(progress / p.warmup_epochs, 1e-2)  # the first step is to move something
         elif p.schedule == "cosine":
             part = (progress - p.warmup_epochs) / max(self.epochs - p.warmup_epochs, 1e-9)
             factor = 0.5 * (1 + math.cos(math.pi * min(part, 1.0)))
@@ -189,10 +178,24 @@ class Learner:
 
 def check_configuration(model: nn.Sequential, params: TrainParams, corpus: Corpus) -> None:
     """Raise UserError where a Learner would, without computing a feature."""
-    prefix, _ = split_model(model)
+    prefix, suffix = split_model(model)
     spectrogram_stage(params.augment, prefix)
+    _parameters(suffix, params)
     targets = torch.from_numpy(corpus.targets[corpus.rows("train")])
     make_loss(params.loss, targets, len(corpus.labels), params.label_smoothing)
+
+
+def _parameters(suffix: nn.Sequential, params: TrainParams) -> list[Any]:
+    """What is trained, in groups where the backbone has a rate of its own."""
+    if params.backbone_lr is None:
+        return [p for p in suffix.parameters() if p.requires_grad]
+    backbone, head = split_head(suffix)
+    if not backbone:
+        raise UserError(
+            f"backbone_lr: got {params.backbone_lr:g}, but only the head is trained here; "
+            "leave it out, or give it only when: {freeze: none}"
+        )
+    return [{"params": head}, {"params": backbone, "lr": params.backbone_lr}]
 
 
 def _seed(*parts: int) -> int:

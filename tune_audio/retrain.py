@@ -6,6 +6,7 @@ python -m tune_audio.retrain RUN
 import click
 
 from tune_audio.cli import INTERRUPTED, main
+from tune_audio.data.corpus import Corpus
 from tune_audio.driver import Driver, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.records import TrialRecord
@@ -36,15 +37,19 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None, debug:
     space = load_space(str(folder.space), overrides)
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
+    corpus = open_data(space, console)
     with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
-        driver.finished = retrain_best(driver)
+        driver.finished = retrain_best(driver, corpus)
     return 0 if driver.finished else INTERRUPTED
 
 
-def retrain_best(driver: Driver) -> bool:
-    """Retrain the best of each family as the space says; show the table. False if interrupted."""
+def retrain_best(driver: Driver, corpus: Corpus) -> bool:
+    """Retrain the best of each family as the space says; show the table. False if interrupted.
+
+    corpus: the search's own.
+    """
     how = driver.space.retrain
-    searched = driver.search_storage().records()
+    searched = driver.search_storage(corpus).records()
     plans = []
     for family in driver.space.families.values():
         best = ranked((r for r in searched if r.family == family.name), driver.direction)
@@ -53,16 +58,18 @@ def retrain_best(driver: Driver) -> bool:
             plans.append(Plan(family, configurations))
     if not plans:
         raise UserError(f"{driver.run.path}: no trial has a result yet; nothing to retrain")
+    what = "all labels" if how.labels == "all" else "the search's labels"
+    driver.console.print(f"\nRetraining the best of each family on {what}, to be tested once")
+    if how.labels == "all":
+        corpus = open_data(driver.space, driver.console, "all")
     storage = Storage(
         driver.run.database,
         plans,
         driver.space.search.model_copy(update={"scheduler": "none", "sampler": "grid"}),
         epochs=how.epochs or driver.space.epochs,
         study="retrain" if how.labels == "all" else "retrain-same",
+        corpus=corpus.fingerprint,
     )
-    what = "all labels" if how.labels == "all" else "the search's labels"
-    driver.console.print(f"\nRetraining the best of each family on {what}, to be tested once")
-    corpus = open_data(driver.space, driver.console, how.labels)
     folder = driver.run.path / storage.study
     records = driver.execute(storage, corpus, folder, test=True)
     driver.console.print(retrain_table(searched, records, **driver.ranking))

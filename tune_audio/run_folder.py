@@ -11,6 +11,8 @@ from filelock import FileLock, Timeout
 from tune_audio.cache import publish_text
 from tune_audio.errors import UserError
 
+LATEST = "latest"  # names the run that was started or gone on with last
+
 
 class RunFolder:
     """The files of one search, all below one folder.
@@ -43,21 +45,33 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs: Path, space: str, name: str | None) -> "RunFolder":
-        """A new folder, named after the space and the time unless a name is given."""
+        """A new folder, named after the space and the time unless a name is given.
+
+        Raises UserError as check_name.
+        """
+        if name is not None:
+            cls.check_name(runs, name)
         run = cls(runs / (name or f"{space}-{datetime.now():%Y%m%d-%H%M%S}"))
+        run.path.mkdir(parents=True, exist_ok=True)
+        return run
+
+    @classmethod
+    def check_name(cls, runs: Path, name: str) -> None:
+        """Raises UserError for a name that is no folder's or has a search already."""
+        if name in ("", ".", "..", LATEST) or Path(name).name != name:
+            raise UserError(f"--name: got {name!r}; must be the name of a folder, not {LATEST}")
+        run = cls(runs / name)
         if run.space.exists():
             raise UserError(
                 f"--name: {run.path} holds a search already; go on with it by "
                 f"--resume {run.name}, or give another name"
             )
-        run.path.mkdir(parents=True, exist_ok=True)
-        return run
 
     @classmethod
     def find(cls, runs: Path, name: str) -> "RunFolder":
-        """An existing folder: its name below `runs`, its path, or "latest"."""
+        """An existing folder: its name below `runs`, its path, or LATEST."""
         known = sorted(runs.glob("*/space.yaml"), key=lambda file: file.stat().st_mtime)
-        if name == "latest" and known:
+        if name == LATEST and known:
             return cls(known[-1].parent)
         for path in (runs / name, Path(name)):
             if (path / "space.yaml").exists():

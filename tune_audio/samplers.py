@@ -7,6 +7,8 @@ import optuna
 
 from tune_audio.space import Family, Search
 
+DRAWS = 64  # they have every choice of few in them, as good as surely
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -36,6 +38,25 @@ def make_pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
     if search.scheduler == "median":
         return pruners.MedianPruner(n_warmup_steps=search.grace_epochs)
     return pruners.NopPruner()
+
+
+def kinds_of_configurations(family: Family, sampler: str) -> list[dict[str, Any]]:
+    """Configurations of which no two differ in real numbers only; of many draws if not a grid.
+
+    Whether a model can be built and trained depends on choices, not on a rate: these are enough
+    to find out. Real numbers are those of the first configuration of all.
+    """
+    if sampler == "grid":
+        configurations = family.grid()
+    else:
+        study = optuna.create_study(sampler=make_sampler("random", 0))
+        configurations = [family.suggest(study.ask()) for _ in range(DRAWS)]
+    reals: dict[str, float] = {}
+    kinds = {}
+    for drawn in configurations:
+        same = {n: reals.setdefault(n, v) if isinstance(v, float) else v for n, v in drawn.items()}
+        kinds[repr(same)] = same
+    return list(kinds.values())
 
 
 def example_configuration(family: Family) -> dict[str, Any]:

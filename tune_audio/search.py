@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from tune_audio.cache import cache_folder, publish_text
+from tune_audio.check import check_models
 from tune_audio.cli import INTERRUPTED, main
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
 from tune_audio.demo import announce, demonstration, is_demonstration, named
-from tune_audio.driver import Driver, check_models, make_console, open_data, runs_folder
+from tune_audio.driver import Driver, make_console, open_data, runs_folder
 from tune_audio.errors import UserError
 from tune_audio.reporting.ranking import best_of_families
 from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
@@ -23,6 +24,7 @@ from tune_audio.resolve import resolve
 from tune_audio.retrain import retrain_best
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, list_spaces, load_space
+from tune_audio.storage import Storage
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -76,11 +78,22 @@ def search(
     console = make_console()
     if (space is None) == (resume is None):
         raise UserError("give either --space NAME to start a search or --resume NAME to go on")
-    changes = [*overrides, *_shorthands(data, epochs, trials, checkpoints)]
+    if resume is not None and (models or name):
+        raise UserError("--resume: goes on with a run as it is named and with all its families")
+    if download and data:
+        raise UserError("--download, --data: give one of them")
+    changes = [*overrides, *_shorthands(data, epochs, trials)]
     if resume is not None:
         run = RunFolder.find(runs_folder(), resume)
         space = str(run.space)
-    chosen = load_space(space, changes, models=models.split(",") if models else None)
+    elif name is not None:
+        RunFolder.check_name(runs_folder(), name)
+    chosen = load_space(
+        space,
+        changes,
+        models=models.split(",") if models else None,
+        checkpoints=dict(map(_checkpoint, checkpoints)),
+    )
     if download:
         chosen = chosen.with_data_root(_download(chosen))
     if "root" not in chosen.data:
@@ -100,11 +113,14 @@ def search(
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
     with run.locked(), Driver(run, chosen, console, cache_gb) as driver:
+        storage = driver.search_storage(corpus)
+        driver.connect()
+        # Nothing is written before all that was asked for is known to be right.
         publish_text(run.space, chosen.to_yaml())
         driver.write_skipped(corpus)
-        driver.finished = search_families(driver, corpus)
+        driver.finished = search_families(driver, storage, corpus)
         if driver.finished and chosen.retrain and not no_retrain:
-            driver.finished = retrain_best(driver)
+            driver.finished = retrain_best(driver, corpus)
     if driver.finished:
         say_where(driver)
         return 0
@@ -112,9 +128,8 @@ def search(
     return INTERRUPTED
 
 
-def search_families(driver: Driver, corpus: Corpus) -> bool:
+def search_families(driver: Driver, storage: Storage, corpus: Corpus) -> bool:
     """Run every trial of the space; show and write its tables. False if interrupted."""
-    storage = driver.search_storage()
     records = driver.execute(storage, corpus, driver.run.trials)
     best = best_of_families(records, driver.direction)
     driver.best_values = {family: record.value for family, record in best.items()}
@@ -142,9 +157,7 @@ def say_where(driver: Driver) -> None:
     say(f"  python -m tune_audio.search --space {others[0]:<23} another of {len(others)} spaces")
 
 
-def _shorthands(
-    data: str | None, epochs: int | None, trials: int | None, checkpoints: tuple[str, ...]
-) -> list[tuple[str, Any]]:
+def _shorthands(data: str | None, epochs: int | None, trials: int | None) -> list[tuple[str, Any]]:
     """The options that are only a shorter way to say --set."""
     changes: list[tuple[str, Any]] = []
     if data is not None:
@@ -153,13 +166,16 @@ def _shorthands(
         changes.append(("train.epochs", epochs))
     if trials is not None:
         changes.append(("search.trials", trials))
-    for given in checkpoints:
-        family, equals, place = given.partition("=")
-        if not equals:
-            raise UserError(f"--checkpoint: got {given!r}, must be FAMILY=HUB_ID or FAMILY=FOLDER")
-        folder = Path(place).expanduser().absolute()
-        changes.append((f"models.{family}.checkpoint", str(folder) if folder.is_dir() else place))
     return changes
+
+
+def _checkpoint(given: str) -> tuple[str, str]:
+    """FAMILY=ID or FAMILY=FOLDER as (family, id or absolute path)."""
+    family, equals, place = given.partition("=")
+    if not equals:
+        raise UserError(f"--checkpoint: got {given!r}, must be FAMILY=HUB_ID or FAMILY=FOLDER")
+    folder = Path(place).expanduser().absolute()
+    return family, str(folder) if folder.is_dir() else place
 
 
 def _download(space: SearchSpace) -> Path:

@@ -33,6 +33,15 @@ STATES = {
 }
 # A small space runs dry: after this many repeated suggestions in a row it counts as exhausted.
 PATIENCE = 64
+# What the trials of a study have in common, and what is said of a change.
+AGAIN = "its trials are compared with each other; start a new search"
+FIXED = {
+    "metric": "search.metric: got {now}; this run was started with {then}, and " + AGAIN,
+    "folds": "search.folds: got {now}; this run was started with {then}, and " + AGAIN,
+    "epochs": "epochs: got {now}; this run was started with {then}, and " + AGAIN,
+    "corpus": "data: the recordings, their labels or their split are not those that this run was "
+    "started with; give it what it had, or start a new search",
+}
 
 
 def open_database(path: Path) -> optuna.storages.RDBStorage:
@@ -67,6 +76,10 @@ class Storage:
     """The studies of one search (`study="search"`) or of one retraining (`study="retrain"`).
 
     Opening an existing file continues it: trials that were running are handed out again first.
+
+    corpus: the fingerprint of what is trained on; None where results are only read.
+    Raises UserError where an existing study was started with other data, epochs, metric or folds:
+    its trials could not be compared with those to come, and might have trained on what now tests.
     """
 
     def __init__(
@@ -77,17 +90,23 @@ class Storage:
         *,
         epochs: int,
         study: str = "search",
+        corpus: str | None = None,
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
         self.plans = {plan.family.name: plan for plan in plans}
         self.maximize = direction(search.metric) == "maximize"
+        self._fixed = {"metric": search.metric, "folds": search.folds, "epochs": epochs}
+        self._fixed = self._fixed | {"corpus": corpus} if corpus else {}
         database = open_database(path)
         self._studies = {name: self._open(database, plan) for name, plan in self.plans.items()}
         self._trials: dict[str, optuna.Trial] = {}
         self._records: dict[str, TrialRecord] = {}
         for family, study_of in self._studies.items():
             for frozen in study_of.get_trials(deepcopy=False):
-                if frozen.state != TrialState.WAITING and "repeats" not in frozen.user_attrs:
+                if frozen.state == TrialState.RUNNING and "params" not in frozen.user_attrs:
+                    # Killed in the middle of its suggestions: what is fixed is not among them.
+                    study_of.tell(frozen.number, state=TrialState.FAIL)
+                elif frozen.state != TrialState.WAITING and _was_run(frozen):
                     self._remember(family, optuna.Trial(study_of, frozen._trial_id), frozen)
         self._unfinished = [r.key for r in self.records() if r.state == "running"]
         self._exhausted: set[str] = set()
@@ -100,6 +119,7 @@ class Storage:
             direction="maximize" if self.maximize else "minimize",
             pruner=make_pruner(self.search, self.epochs),
         )
+        self._check_fixed(study)
         known = study.get_trials(deepcopy=False)
         # Another seed at every opening: the same one would suggest the same trials again.
         seed = zlib.crc32(f"{self.search.seed} {study.study_name} {len(known)}".encode())
@@ -110,6 +130,15 @@ class Storage:
                 study.enqueue_trial({}, {"params": configuration})
         return study
 
+    def _check_fixed(self, study: optuna.Study) -> None:
+        """What all trials of a study have in common is what it was started with."""
+        started = study.user_attrs.get("fixed", {})
+        for name, value in self._fixed.items():
+            if started.get(name, value) != value:
+                raise UserError(FIXED[name].format(now=value, then=started[name]))
+        if started != self._fixed:
+            study.set_user_attr("fixed", started | self._fixed)
+
     def _remember(self, family: str, trial: optuna.Trial, frozen: FrozenTrial) -> TrialRecord:
         attributes = frozen.user_attrs
         epochs = [attributes[name] for name in sorted(attributes) if name.startswith("epoch ")]
@@ -117,7 +146,7 @@ class Storage:
             study=self.study,
             family=family,
             number=frozen.number,
-            params=attributes.get("params", frozen.params),
+            params=attributes["params"],
             state=STATES[frozen.state],
             value=self._best(epochs),
             epochs=epochs,
@@ -236,6 +265,10 @@ class Storage:
         """All trials handed out so far, family by family, in their order."""
         order = {name: i for i, name in enumerate(self.plans)}
         return sorted(self._records.values(), key=lambda r: (order[r.family], r.number))
+
+
+def _was_run(trial: FrozenTrial) -> bool:
+    return "params" in trial.user_attrs and "repeats" not in trial.user_attrs
 
 
 def _as_stored(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import ray
 from ray import tune
 from ray.tune import (
@@ -21,6 +22,7 @@ from ray.tune import (
 )
 
 from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
 from tune_audio.records import TrialRecord
 from tune_audio.scheduler import StudyScheduler
 from tune_audio.searcher import RESTARTS, StudySearcher
@@ -46,8 +48,11 @@ class Job:
     test: bool  # a retraining: keep the best weights, test once, save the model
 
 
-def start_ray() -> None:
-    """Join the cluster this machine belongs to, or start Ray on this machine alone."""
+def start_ray() -> bool:
+    """Join the cluster this machine belongs to, or start Ray on this machine alone.
+
+    Returns whether it joined one, which may have or get other machines than this.
+    """
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # our storage is the log
         RAY_AIR_NEW_OUTPUT="0",
@@ -61,11 +66,41 @@ def start_ray() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     # A worker that dies is started again; a trial that fails is in the tables with its reason.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    # Where ray.init looks, by its documentation; here only to know which of the two it did.
+    latest = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
+    joined = "RAY_ADDRESS" in os.environ or latest.exists()
     if not ray.is_initialized():
         ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     token = Path.home() / ".ray" / "auth_token"
     with contextlib.suppress(FileNotFoundError):
         token.chmod(0o600)  # Ray writes it readable for everybody
+    return joined
+
+
+def check_needs(needs: Mapping[str, Mapping[str, float]], *, may_grow: bool) -> None:
+    """See that some machine can run a trial of each family: Ray would wait for one in silence.
+
+    needs: family to CPUs and GPUs of a trial. may_grow: tell it, for machines may be added.
+    Raises UserError where none can be.
+    """
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    there = " or ".join(sorted({_amounts(machine) for machine in machines}))
+    for family, need in needs.items():
+        if any(all(m.get(name, 0) >= n for name, n in need.items()) for m in machines):
+            continue
+        problem = (
+            f"models.{family}: a trial needs {_amounts(need)}, and the machines here have {there}"
+        )
+        if not may_grow:
+            raise UserError(
+                f"{problem}; go on with --resume and --set search.cpus_per_trial=1 or "
+                "search.gpus_per_trial=auto, or with what it says as its resources"
+            )
+        click.echo(f"{problem}; waiting for one that has it to join the cluster", err=True)
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
 
 
 def resources(family: Family, search: Search) -> dict[str, float]:
@@ -93,7 +128,7 @@ def run(
     demonstration: the audio is synthesised, which a model that is saved is to say.
     on_change: called on the driver whenever a trial has started, gone on or ended.
     """
-    start_ray()
+    may_grow = start_ray()
     job = Job(
         corpus=str(corpus.folder),
         features=str(features),
@@ -105,6 +140,7 @@ def run(
         test=test,
     )
     needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
+    check_needs(needs, may_grow=may_grow)
 
     def configure(record: TrialRecord) -> dict[str, Any]:
         family = storage.plans[record.family].family

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tune_audio.errors import UserError
+
 
 def test_wrong_conditions(complaint):
     circle = (
@@ -110,6 +112,20 @@ def test_a_file_that_is_no_yaml_is_one_line_with_its_number(text, line, problem,
     message = complaint(text)
     assert f"mine.yaml, line {line}: " in message and problem in message
     assert "\n" not in message
+
+
+def test_overrides_that_would_change_nothing(complaint, load):
+    own = "models: {tiny: {lr: 1e-3}, other: {model: tiny, lr: 1e-2}}"
+    told = complaint(own, "params.lr=[1e-4]")
+    assert "--set params.lr: would change nothing; set models.tiny.lr and models.other.lr" in told
+    assert "set params.lr, which" in complaint("params: {lr: 1e-3}", "train.lr=1e-4")
+    some = load("models: {tiny: {lr: 1e-3}, other: {model: tiny}}", "params.lr=1e-4")
+    assert some.families["other"].grid()[0]["lr"] == 1e-4
+
+
+def test_a_checkpoint_is_for_a_family_of_the_space(load):
+    with pytest.raises(UserError, match=r"--checkpoint: .*'tny'.*did you mean tiny"):
+        load("", checkpoints={"tny": "compact"})
 
 
 def test_wrong_overrides(complaint):

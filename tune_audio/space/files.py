@@ -11,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from tune_audio.errors import UserError
+from tune_audio.space.mistakes import unknown
 from tune_audio.space.space import SearchSpace
 
 _ENDINGS = (".yaml", ".yml")
@@ -36,11 +37,13 @@ def load_space(
     overrides: Sequence[str | tuple[str, Any]] = (),
     *,
     models: Sequence[str] | None = None,
+    checkpoints: Mapping[str, str] | None = None,
 ) -> SearchSpace:
     """Read a space by its name or its file, change it, and check it.
 
     overrides: "a.b=value" with the value in YAML, or ("a.b", value) with the value as it is.
     models: only these families; what the others need is not imported.
+    checkpoints: of some families, instead of what the space says.
 
     Raises UserError: no such space, no YAML, an override that leads nowhere, or all the mistakes
     in what the space says.
@@ -53,6 +56,13 @@ def load_space(
     raw = read_yaml(text, str(path))
     for override in overrides:
         raw = _apply(raw, override)
+        _check_effect(raw, override if isinstance(override, str) else override[0])
+    for family, checkpoint in (checkpoints or {}).items():
+        known = raw.get("models") if isinstance(raw, Mapping) else None
+        if isinstance(known, Mapping) and family not in known:
+            problem = unknown("model in this space", family, known)
+            raise UserError(f"--checkpoint: {family!r}: {problem}")
+        raw = _apply(raw, (f"models.{family}.checkpoint", checkpoint))
     return SearchSpace.from_dict(raw, name=path.stem, models=models)
 
 
@@ -104,6 +114,27 @@ def _find(name_or_path: str | Path) -> Path:
         f"no search space is named {name_or_path!r}; {nearest}"
         f"There are: {', '.join(sorted(known)) or 'none'}; or give the path of a YAML file"
     )
+
+
+def _check_effect(raw: Mapping[str, Any], override: str) -> None:
+    """Raises UserError for a change that changes nothing, for every model has its own value.
+
+    So it is in the resolved space of a run, which has all parameters under models.
+    """
+    section, _, name = override.partition("=")[0].strip().partition(".")
+    name = name.partition(".")[0]
+    families = raw.get("models")
+    if section not in ("train", "params") or not isinstance(families, Mapping) or not families:
+        return
+    params = raw.get("params") if section == "train" else None
+    own = [f for f, given in families.items() if isinstance(given, Mapping) and name in given]
+    if isinstance(params, Mapping) and name in params:
+        better = f"params.{name}, which goes before it"
+    elif len(own) == len(families):
+        better = " and ".join(f"models.{family}.{name}" for family in own)
+    else:
+        return
+    raise UserError(f"--set {section}.{name}: would change nothing; set {better}")
 
 
 def _apply(raw: Any, override: str | tuple[str, Any]) -> Any:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict
 
 from tune_audio.data import DATASETS
@@ -40,7 +40,7 @@ class Search(_Section):
     reduction_factor: Annotated[int, Ge(2)] = 3
     folds: Annotated[int, Ge(2)] | None = None
     seed: Annotated[int, Ge(0)] = 0
-    cpus_per_trial: Annotated[float, Ge(0)] = 1.0
+    cpus_per_trial: Annotated[float, Gt(0)] = 1.0
     gpus_per_trial: Literal["auto"] | Annotated[float, Ge(0)] = "auto"
 
 
@@ -61,7 +61,7 @@ class Retrain(_Section):
 class Resources(_Section):
     """What one trial of a family occupies instead of search.cpus_per_trial, gpus_per_trial."""
 
-    cpus: Annotated[float, Ge(0)] | None = None
+    cpus: Annotated[float, Gt(0)] | None = None
     gpus: Annotated[float, Ge(0)] | None = None
 
 
@@ -125,6 +125,8 @@ def read_data(raw: Any, mistakes: Mistakes) -> dict[str, Any]:
         mistakes.add("data.name", unknown("data set", name, DATASETS))
         return {}
     options = {key: value for key, value in given.items() if key != "name"}
+    if options.get("root", "") is None:  # as if it were left out
+        del options["root"]
     problem = _split_problem(options.get("split"))
     if problem:
         mistakes.add("data.split", problem)
