@@ -7,7 +7,8 @@ from rich.console import Console
 
 from tune_audio import demo
 from tune_audio.errors import UserError
-from tune_audio.space import SearchSpace, load_space
+from tune_audio.samplers import example_configuration
+from tune_audio.space import SearchSpace, list_spaces, load_space
 
 
 @pytest.fixture
@@ -46,6 +47,11 @@ def test_compact_weights_on_real_data_are_named_so():
     assert not demo.is_demonstration(space)
 
 
+def test_no_family_is_lost_to_the_name_of_another():
+    with pytest.raises(UserError, match=r"models\.ast: .* ast-compact, which is there already"):
+        demo.named(load_space("own", ["models.ast={model: ast, checkpoint: compact}"]))
+
+
 def test_environmental_sounds_are_made_by_rule(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(
@@ -53,6 +59,27 @@ def test_environmental_sounds_are_made_by_rule(tmp_path, monkeypatch):
     )
     space = demo.demonstration(load_space("esc10_cnn"), tmp_path)
     assert demo.is_demonstration(space) and [space.data["root"]] == [str(made[0])]
+
+
+@pytest.mark.parametrize("name", [name for name in list_spaces() if name != "own"])
+def test_no_space_mixes_synthetic_audio_with_other_weights(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_speak", lambda space, folder: folder / f"{demo.MADE}words")
+    for data_set in demo.SOUND_DATA_SETS:
+        monkeypatch.setitem(demo.SOUND_DATA_SETS, data_set, "pathlib:Path")
+    space = load_space(name)
+    shown = demo.demonstration(space, tmp_path)
+    for family in shown.families.values():
+        configuration = example_configuration(family)
+        if family.model in ("wav2vec2", "ast", "deit_ast"):
+            random = configuration.get("initial_weights") == "random"
+            assert random or configuration["checkpoint"] == "compact"
+    for silence_or_unknown in ("silence_clips", "unknown_clips"):
+        if space.data.get(silence_or_unknown) == 2000:  # as many as a word has clips
+            assert shown.data[silence_or_unknown] == demo.CLIPS_PER_OTHER_WORD
+    told = io.StringIO()
+    demo.announce(space, Console(file=told, width=200))
+    for family in space.families.keys() - shown.families.keys():
+        assert family in told.getvalue().partition("Left out")[2]
 
 
 def test_what_nobody_can_synthesise_needs_its_recordings():

@@ -9,6 +9,7 @@ import json
 import pkgutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,8 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tune_audio.errors import UserError
 from tune_audio.space import Family, SearchSpace
 from tune_audio.space.domains import Fixed
+from tune_audio.space.parameters import model_parameters
 
 COMPACT = "compact"  # as models/pretrained.py calls it, which takes seconds to import
+COMPACT_WEIGHTS = Path(__file__).parent / "models" / "compact"  # a folder a model
 MADE = "made-"  # how the folder of a synthetic corpus begins
 SPEECH_DATA_SETS = ("speech_commands", "speech_commands12", "kaggle_speech")
 SOUND_DATA_SETS = {
@@ -28,6 +31,8 @@ SOUND_DATA_SETS = {
 # retraining hears, get fewer, so that it ends in minutes.
 CLIPS_PER_SEARCHED_WORD = 1000
 CLIPS_PER_OTHER_WORD = 100
+# About so many clips a word the real sets have, beside which spaces count silence and unknown.
+REAL_CLIPS_PER_WORD = 2000
 
 
 def is_demonstration(space: SearchSpace) -> bool:
@@ -40,12 +45,18 @@ def demonstration(space: SearchSpace, cache: Path) -> SearchSpace:
     """The space with a synthetic corpus and compact backbones instead of what is not here.
 
     Raises:
-        UserError: espeak-ng is not installed.
+        UserError: espeak-ng is not installed, or every family needs weights that are not here.
     """
-    families = {family.name: _compact(family) for family in space.families.values()}
+    families = {f.name: _compact(f) for f in space.families.values() if _has_weights(f)}
+    if not families:
+        raise UserError(
+            f"data.root: no compact weights come for the models of {space.name}; give its data "
+            "set with --data FOLDER, and its checkpoints are fetched"
+        )
     folder, name = cache / "synthetic", space.data["name"]
     if name in SPEECH_DATA_SETS:
         root = _speak(space, folder)
+        space = replace(space, data=space.data | _fewer(space.data))
     else:
         root = pkgutil.resolve_name(SOUND_DATA_SETS[name])(folder / f"{MADE}{name}")
     return replace(space, families=families).with_data_root(root)
@@ -67,13 +78,33 @@ def announce(space: SearchSpace, console: Console) -> None:
         "of a million parameters; its figures say nothing about real recordings.\n"
         f"The real thing: python -m tune_audio.search --space {space.name} --data FOLDER"
     )
+    if lacking := [family.name for family in space.families.values() if not _has_weights(family)]:
+        console.print(f"Left out, for no compact weights come for them: {', '.join(lacking)}")
 
 
 def _compact(family: Family) -> Family:
     """The family on the compact checkpoint that comes with the package, if it is pretrained."""
-    if "checkpoint" not in family.domains:
+    if not _is_pretrained(family):
         return family
-    return replace(family, domains=family.domains | {"checkpoint": Fixed(COMPACT)})
+    # The length is that of the checkpoint which is replaced.
+    domains = {name: d for name, d in family.domains.items() if name != "max_length"}
+    return replace(family, domains=domains | {"checkpoint": Fixed(COMPACT)})
+
+
+def _has_weights(family: Family) -> bool:
+    return not _is_pretrained(family) or (COMPACT_WEIGHTS / family.model).is_dir()
+
+
+def _is_pretrained(family: Family) -> bool:
+    starts = family.domains.get("initial_weights")
+    return "checkpoint" in model_parameters(family.model) and starts != Fixed("random")
+
+
+def _fewer(data: dict[str, Any]) -> dict[str, int]:
+    """Clips of silence and of unknown words, as many beside the synthetic words as beside real."""
+    real = {name: data.get(name) for name in ("silence_clips", "unknown_clips")}
+    share = CLIPS_PER_OTHER_WORD / REAL_CLIPS_PER_WORD
+    return {name: max(1, round(share * count)) for name, count in real.items() if count}
 
 
 def named(space: SearchSpace) -> SearchSpace:
@@ -84,6 +115,11 @@ def named(space: SearchSpace) -> SearchSpace:
         name = family.name
         if checkpoint == Fixed(COMPACT) and not name.endswith(f"-{COMPACT}"):
             name = f"{name}-{COMPACT}"
+            if name in space.families:
+                raise UserError(
+                    f"models.{family.name}: on compact weights it is called {name}, which is there "
+                    "already; give one of them another name"
+                )
         families[name] = replace(family, name=name)
     return replace(space, families=families)
 
