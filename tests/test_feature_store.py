@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from tune_audio import feature_store
 from tune_audio.feature_store import SHARD_ROWS, FeatureStore
 
 ROWS = 3 * SHARD_ROWS + 5
@@ -61,6 +62,72 @@ def test_what_cannot_fit_is_not_stored(tmp_path):
     store = FeatureStore(tmp_path, 5000)
     assert store.get("ab12", ROWS, double, siblings=10) is None
     assert not list(tmp_path.rglob("*.npy"))
+
+
+def disturbed(store, key, times):
+    """A `compute` during which, so many times, another process asks for another entry."""
+    left = [times]
+
+    def compute(rows):
+        if len(rows) > 1 and left[0]:
+            left[0] -= 1
+            store.get(key, ROWS, double)
+        return double(rows)
+
+    return compute
+
+
+def stored_bytes(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*.npy"))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_entry_evicted_while_it_is_computed_is_computed_again(tmp_path, times):
+    store = FeatureStore(tmp_path, int(1.5 * double(np.arange(ROWS)).nbytes))
+    entry = store.get("aa1", ROWS, disturbed(store, "bb1", times))
+    assert entry.how == "computed"
+    np.testing.assert_array_equal(entry.load(), double(np.arange(ROWS)))
+
+
+def test_two_entries_computed_at_once_are_not_let_over_the_limit(tmp_path):
+    limit = int(1.5 * double(np.arange(ROWS)).nbytes)
+    store = FeatureStore(tmp_path, limit)
+    store.get("aa1", ROWS, disturbed(store, "bb1", 1))
+    assert stored_bytes(tmp_path) <= limit
+    roomy = FeatureStore(tmp_path / "roomy", 2 * limit)
+    roomy.get("aa1", ROWS, disturbed(roomy, "bb1", 1))
+    assert roomy.get("bb1", ROWS, fail_if_called).how == "read"
+
+
+def test_entries_that_keep_evicting_each_other_are_done_without(tmp_path):
+    store = FeatureStore(tmp_path, int(1.5 * double(np.arange(ROWS)).nbytes))
+    assert store.get("aa1", ROWS, disturbed(store, "bb1", 10**9)) is None
+    assert store.get("bb1", ROWS, fail_if_called).how == "read"
+
+
+def test_an_entry_evicted_between_two_shards_does_not_come_back_unreserved(tmp_path, monkeypatch):
+    limit = int(1.5 * double(np.arange(ROWS)).nbytes)
+    store, write, stored = FeatureStore(tmp_path, limit), feature_store._write, []
+
+    def disturbed_write(path, features):
+        write(path, features)
+        if path.name == "000000.npy" and path.parent.name == "aa1" and not stored:
+            store.get("bb1", ROWS, double)
+        stored.append(stored_bytes(tmp_path))
+
+    monkeypatch.setattr(feature_store, "_write", disturbed_write)
+    entry = store.get("aa1", ROWS, double)
+    np.testing.assert_array_equal(entry.load(), double(np.arange(ROWS)))
+    assert max(stored) <= limit
+
+
+def test_what_an_earlier_version_left_half_done_is_completed(tmp_path):
+    store = FeatureStore(tmp_path, 10**9)
+    store.get("ab12", ROWS, double)
+    for path in (tmp_path / "ab" / "ab12").iterdir():
+        if path.name not in ("000000.npy", "000002.npy"):
+            path.unlink()
+    assert store.get("ab12", ROWS, double).how == "computed"
 
 
 def test_processes_share_the_work_and_compute_nothing_twice(tmp_path):

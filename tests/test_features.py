@@ -6,7 +6,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from tune_audio.features import KaldiFbank, LogMel, ZeroMeanUnitVariance
+from tune_audio.features import KaldiFbank, LogMel, MelAmplitude, ZeroMeanUnitVariance
 
 SPEECH_COMMANDS = {"mean": -6.845978, "std": 5.5654526}
 
@@ -39,6 +39,12 @@ def test_log_mel_peaks_at_the_tone(hertz: float) -> None:
 
 def test_log_mel_of_silence_is_its_floor() -> None:
     torch.testing.assert_close(LogMel()(torch.zeros(1, 1600)), torch.full((1, 64, 11), -13.8155106))
+
+
+def test_mel_amplitude_is_as_large_as_the_waveform() -> None:
+    quiet, loud = MelAmplitude()(torch.stack([tone(1000.0), 3 * tone(1000.0)]))
+    torch.testing.assert_close(loud, 3 * quiet, atol=1e-4, rtol=1e-4)
+    assert int(quiet[:, 50].argmax()) == int(LogMel()(tone(1000.0)[None])[0, :, 50].argmax())
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,16 @@ def test_the_rate_warms_up_and_falls_along_a_cosine(tone_corpus, tmp_path):
     assert rates == pytest.approx([0.5, 1.0, 0.5, 0.0], abs=1e-9)
 
 
+@pytest.mark.parametrize("warmup_epochs", [0.001, 0.5, 1.0, 3.0])
+def test_warming_up_never_stands_still_nor_exceeds_the_peak(tone_corpus, tmp_path, warmup_epochs):
+    learner = make(tone_corpus, tmp_path, replace(PARAMS, lr=1.0, warmup_epochs=warmup_epochs))
+    rates = []
+    for part in (0.0, 0.005, 0.5, 0.99, 1.0):
+        learner._set_rate(part * warmup_epochs)
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01, 0.01, 0.5, 0.99, 1.0])
+
+
 def test_a_loss_that_is_not_finite_ends_the_trial(tone_corpus, tmp_path):
     learner = make(tone_corpus, tmp_path, replace(PARAMS, optimizer="sgd", lr=1e38))
     with pytest.raises(DivergedError, match="epoch 1"):

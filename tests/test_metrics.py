@@ -71,9 +71,28 @@ def test_balanced_accuracy_counts_the_labels_that_occur() -> None:
     assert score("balanced_accuracy", TARGETS, SCORES) == pytest.approx((3 / 4 + 1 / 2) / 2)
 
 
-def test_f1_macro_counts_every_label() -> None:
-    # label 0: precision 3/4, recall 3/4; label 1: 1/2, 1/2; label 2: 0
-    assert score("f1_macro", TARGETS, SCORES) == pytest.approx((3 / 4 + 1 / 2 + 0) / 3)
+def test_f1_macro_counts_the_labels_that_occur_or_are_predicted() -> None:
+    # label 0: precision 3/4, recall 3/4; label 1: 1/2, 1/2; label 2: neither
+    assert score("f1_macro", TARGETS, SCORES) == pytest.approx((3 / 4 + 1 / 2) / 2)
+    called = np.vstack([SCORES[:-1], [-1, -1, 3]])  # label 0 then has a precision of 1
+    np.testing.assert_allclose(per_class_f1(TARGETS, called), [6 / 7, 1 / 2, 0])
+    assert score("f1_macro", TARGETS, called) == pytest.approx((6 / 7 + 1 / 2 + 0) / 3)
+
+
+def test_f1_macro_is_scikit_learns_where_labels_are_absent(one_label, several_labels) -> None:
+    targets, logits = one_label
+    wider = np.insert(logits, [0, 3], -99, axis=1)  # two labels more, neither there nor predicted
+    moved = targets + 1 + (targets >= 3)
+    f1 = theirs.f1_score(moved, wider.argmax(axis=1), average="macro")
+    assert score("f1_macro", moved, wider) == pytest.approx(f1, abs=1e-9)
+    predicted = np.insert(logits, 0, np.where(np.arange(100) % 9, -99, 99), axis=1)
+    f1 = theirs.f1_score(targets + 1, predicted.argmax(axis=1), average="macro")
+    assert score("f1_macro", targets + 1, predicted) == pytest.approx(f1, abs=1e-9)
+    targets, logits = several_labels
+    wider, multi_hot = np.insert(logits, 2, -9, axis=1), np.insert(targets, 2, 0, axis=1)
+    f1 = theirs.f1_score(multi_hot, wider > 0, average="macro", zero_division=0)
+    assert score("f1_macro", multi_hot, wider) == pytest.approx(f1, abs=1e-9)
+    assert f1 == pytest.approx(score("f1_macro", targets, logits) * 5 / 6)
 
 
 def test_confusion_matrix_has_true_labels_in_rows() -> None:

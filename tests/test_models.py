@@ -1,5 +1,6 @@
 """What every model in MODELS keeps."""
 
+import copy
 import inspect
 import pkgutil
 from typing import Any
@@ -14,6 +15,7 @@ from tune_audio.models import MODELS
 from tune_audio.pipeline import fingerprint, split_model
 
 LABELS, SAMPLES = 4, 16_000
+FROM_THE_WAVEFORM = {"cnn_raw", "cnn_transformer_raw"}  # all of their stages are trained
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +136,24 @@ def test_prefix_is_deterministic_and_told_by_its_fingerprint(
     assert first.shape[0] == 8
     assert torch.equal(first, second)
     assert " at 0x" not in repr(prefix)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_another_number_anywhere_in_the_prefix_is_another_fingerprint(
+    name: str, params: dict
+) -> None:
+    """Weights and buffers alike, those of a filter bank that is not saved among them."""
+    prefix, _ = split_model(make(name, params, **with_freeze(name, "backbone")))
+    assert (len(prefix) == 0) == (name in FROM_THE_WAVEFORM)
+    before = {stage: fingerprint(module) for stage, module in prefix.named_children()}
+    for key in numbers(prefix):
+        changed = copy.deepcopy(prefix)
+        tensor = numbers(changed)[key]
+        tensor[(-1,) * tensor.ndim] += 1
+        after = {stage: fingerprint(module) for stage, module in changed.named_children()}
+        assert [stage for stage in before if after[stage] != before[stage]] == [key.split(".")[0]]
+    assert bool(numbers(prefix)) == (name not in FROM_THE_WAVEFORM)
+
+
+def numbers(module: nn.Module) -> dict[str, Tensor]:
+    return {key: t.detach() for key, t in [*module.named_parameters(), *module.named_buffers()]}

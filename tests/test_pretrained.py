@@ -72,7 +72,7 @@ def test_wav2vec2_trains_what_freeze_says(params: dict) -> None:
         model = Wav2Vec2(LABELS, SAMPLES, **params["wav2vec2"], freeze=freeze)
         trained[freeze] = [*dict(split_model(model)[1].named_children())]
         assert not hasattr(model, "backbone")
-    head = ["projector", "classifier"]
+    head = ["projector", "dropout", "classifier"]
     assert trained == {
         "backbone": head,
         "feature_encoder": ["context", "pool", *head],

@@ -68,7 +68,8 @@ class OneAfterAnother:
 @pytest.fixture(scope="module", autouse=True)
 def in_this_process():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "start_ray", lambda: None)
+        patch.setattr(study, "start_ray", lambda: False)
+        patch.setattr(study, "check_needs", lambda needs, may_grow: None)
         patch.setattr(study.ray, "cluster_resources", lambda: {"CPU": 1})
         patch.setattr(study.tune, "with_parameters", lambda trainable, job: job)
         patch.setattr(study.tune, "with_resources", lambda trainable, resources: trainable)

@@ -44,12 +44,25 @@ class Evaluation:
 
     @cached_property
     def by_clip(self) -> "Evaluation":
-        """The same with the probabilities of a recording's windows averaged, one row each."""
+        """The same, a row a recording in rising order: its windows' probabilities are averaged.
+
+        Logits float64 where there are windows; else those that the model gave.
+        """
         clips, first, clip = np.unique(self.recording, return_index=True, return_inverse=True)
-        chances = probabilities(self.targets, self.logits)
-        mean = np.zeros((len(clips), chances.shape[1]))
-        np.add.at(mean, clip, chances)
-        mean = np.clip(mean / np.bincount(clip)[:, None], 1e-12, 1 - 1e-12)
-        # The logits that have these probabilities, for metrics take logits.
-        logits = np.log(mean) if self.targets.ndim == 1 else np.log(mean) - np.log1p(-mean)
+        logits = self._averaged(clip) if self.has_windows else self.logits[first]
         return Evaluation(self.targets[first], logits, self.loss, clips)
+
+    def _averaged(self, clip: np.ndarray) -> np.ndarray:
+        """The logits that have the mean probabilities of each clip, for metrics take logits.
+
+        clip: which one each row belongs to, from 0.
+        """
+        chances = probabilities(self.targets, self.logits)
+        mean = np.zeros((clip.max() + 1, chances.shape[1]))
+        np.add.at(mean, clip, chances)
+        mean /= np.bincount(clip)[:, None]
+        # Bounded only where float64 has 0 or 1: a wider bound makes ties of confident clips.
+        log_mean = np.log(np.maximum(mean, np.finfo(float).tiny))
+        if self.targets.ndim == 1:
+            return log_mean
+        return log_mean - np.log1p(-np.minimum(mean, 1 - 2**-53))

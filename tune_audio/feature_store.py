@@ -4,7 +4,8 @@ An entry (one view of one split) is a folder of shards, each one .npy file of up
 clips. A shard is computed under its own file lock, written to a temporary name, synced and
 renamed: whoever is killed leaves nothing half-written that anyone reads, and processes that need
 the same entry at the same time each compute some of its shards. Readers map the files into memory,
-so all trials of a node share one copy.
+so all trials of a node share one copy. Beside its shards an entry says how many bytes they will
+be, so that those who make room count what others are still computing.
 """
 
 import contextlib
@@ -18,7 +19,12 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from tune_audio.cache import publish_text
+
 SHARD_ROWS = 128
+RESERVED = "reserved_bytes"
+# So often an entry may be evicted while it is computed, before its caller does without the store.
+ATTEMPTS = 3
 
 
 @dataclass
@@ -46,8 +52,9 @@ class FeatureStore:
     """A size-limited folder of features that all trials of a node share.
 
     folder: where entries lie; made if missing.
-    max_bytes: over this, the least recently used entries go. What would not fit at all is not
-        stored: `get` then answers None and the caller computes live.
+    max_bytes: over this, the least recently used entries go. What would not fit at all, or not
+        beside what others need at the same time, is not stored: `get` then answers None and the
+        caller computes live.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
@@ -68,46 +75,59 @@ class FeatureStore:
             do not fit together, storing them would only evict each other: None is returned.
         """
         entry = self.folder / key[:2] / key
-        count = -(-rows // SHARD_ROWS)
-        paths = [entry / f"{i:06}.npy" for i in range(count)]
+        paths = [entry / f"{i:06}.npy" for i in range(-(-rows // SHARD_ROWS))]
         computed = False
-        if not all(path.exists() for path in paths):
-            if not entry.exists() and not self._make_room(rows, compute, siblings):
-                return None
-            entry.mkdir(parents=True, exist_ok=True)
-            computed = _fill(paths, rows, compute)
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(entry)  # the folder's time is when it was last used
-        try:
-            shards = [np.load(path, mmap_mode="r") for path in paths]
-        except FileNotFoundError:  # evicted by another process a moment ago
-            return self.get(key, rows, compute, siblings)
-        return Entry(shards, "computed" if computed else "read")
+        for _ in range(ATTEMPTS):
+            with contextlib.suppress(_Evicted):
+                if not all(path.exists() for path in paths):
+                    if not self._reserve(entry, rows, compute, siblings):
+                        return None
+                    computed |= _fill(paths, rows, compute)
+                return Entry(_open(paths), "computed" if computed else "read")
+        return None
 
-    def _make_room(self, rows: int, compute: Callable, siblings: int) -> bool:
-        """Evict until a new entry fits; False if it cannot."""
-        row_bytes = compute(np.arange(1)).nbytes
-        if row_bytes * rows * siblings > self.max_bytes:
+    def _reserve(self, entry: Path, rows: int, compute: Callable, siblings: int) -> bool:
+        """Evict until an entry fits, and put down its bytes; False if it cannot."""
+        if (entry / RESERVED).exists():
+            return True
+        expected = compute(np.arange(1)).nbytes * rows
+        if expected * siblings > self.max_bytes:
             return False
         with FileLock(self.folder / ".evict.lock"):
-            entries = sorted(_entries(self.folder), key=lambda entry: entry[0])
-            total = sum(size for _, size, _ in entries) + row_bytes * rows
-            for _, size, path in entries:
+            others = sorted(found for found in _entries(self.folder) if found[2] != entry)
+            total = sum(size for _, size, _ in others) + expected
+            for _, size, path in others:
                 if total <= self.max_bytes:
                     break
                 shutil.rmtree(path, ignore_errors=True)
                 total -= size
+            publish_text(entry / RESERVED, str(expected))
         return True
+
+
+class _Evicted(Exception):
+    """Another process has removed the entry a moment ago."""
+
+
+def _open(paths: list[Path]) -> list[np.ndarray]:
+    try:
+        os.utime(paths[0].parent)  # the folder's time is when it was last used
+        return [np.load(path, mmap_mode="r") for path in paths]
+    except FileNotFoundError:
+        raise _Evicted from None
 
 
 def _fill(paths: list[Path], rows: int, compute: Callable[[np.ndarray], np.ndarray]) -> bool:
     """Compute the shards that are missing and not being computed by others; wait for the rest."""
+    reserved = paths[0].with_name(RESERVED)
     computed = False
     waiting = [i for i, path in enumerate(paths) if not path.exists()]
     while waiting:
         progressed = False
         for i in waiting:
             with contextlib.suppress(Timeout), FileLock(f"{paths[i]}.lock", timeout=0):
+                if not reserved.exists():  # the lock has made the folder anew
+                    raise _Evicted
                 if not paths[i].exists():
                     first = i * SHARD_ROWS
                     _write(paths[i], compute(np.arange(first, min(first + SHARD_ROWS, rows))))
@@ -120,18 +140,26 @@ def _fill(paths: list[Path], rows: int, compute: Callable[[np.ndarray], np.ndarr
 
 def _write(path: Path, features: np.ndarray) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        np.save(file, np.ascontiguousarray(features, dtype=np.float32))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            np.save(file, np.ascontiguousarray(features, dtype=np.float32))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except FileNotFoundError:
+        raise _Evicted from None
 
 
 def _entries(folder: Path) -> list[tuple[float, int, Path]]:
-    """(time of last use, bytes, folder) of every entry."""
+    """(time of last use, bytes that it takes or will take, folder) of every entry."""
     found = []
     for path in folder.glob("??/*"):
         with contextlib.suppress(FileNotFoundError):
-            size = sum(file.stat().st_size for file in path.iterdir())
+            size = 0
+            for file in path.iterdir():
+                with contextlib.suppress(FileNotFoundError):  # its writer has renamed it
+                    size += file.stat().st_size
+            with contextlib.suppress(FileNotFoundError):  # an earlier version put down nothing
+                size = max(size, int((path / RESERVED).read_text()))
             found.append((path.stat().st_mtime, size, path))
     return found

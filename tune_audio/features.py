@@ -12,15 +12,16 @@ from tune_audio.data.clips import SAMPLE_RATE
 get_mel_banks = torchaudio.compliance.kaldi.get_mel_banks
 
 
-class LogMel(nn.Module):
-    """Log mel power spectrogram: waveform (B, T) at 16 kHz -> (B, mel_bins, 1 + T // 160).
+class MelAmplitude(nn.Module):
+    """Mel amplitude spectrogram: waveform (B, T) at 16 kHz -> (B, mel_bins, 1 + T // 160).
 
     Windows of 25 ms (400 samples) every 10 ms (160 samples), 512-point FFT, mel bins from 40 Hz to
-    7.8 kHz; natural logarithm of power + 1e-6, so that digital silence is -13.8 and not -inf.
+    7.8 kHz.
     """
 
     axes = ("mel", "time")
     zero_mean = False
+    POWER = 1.0
 
     def __init__(self, mel_bins: int = 64):
         super().__init__()
@@ -33,17 +34,33 @@ class LogMel(nn.Module):
             n_mels=mel_bins,
             f_min=40.0,
             f_max=7800.0,
+            power=self.POWER,
         )
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return torch.log(self.mel(waveform) + 1e-6)
+        return self.mel(waveform)
 
     def extra_repr(self) -> str:
         return (
             f"mel_bins={self.mel_bins}, sample_rate={SAMPLE_RATE}, n_fft={self.mel.n_fft}, "
             f"win_length={self.mel.win_length}, hop_length={self.mel.hop_length}, "
-            f"f_min={self.mel.f_min}, f_max={self.mel.f_max}, floor=1e-6"
+            f"f_min={self.mel.f_min}, f_max={self.mel.f_max}, power={self.POWER}"
         )
+
+
+class LogMel(MelAmplitude):
+    """Log mel power spectrogram, of the windows and mel bins of MelAmplitude.
+
+    Natural logarithm of power + 1e-6, so that digital silence is -13.8 and not -inf.
+    """
+
+    POWER = 2.0
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        return torch.log(self.mel(waveform) + 1e-6)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, floor=1e-6"
 
 
 class KaldiFbank(nn.Module):

@@ -87,8 +87,14 @@ def balanced_accuracy(targets: np.ndarray, scores: np.ndarray) -> float:
 
 
 def f1_macro(targets: np.ndarray, scores: np.ndarray) -> float:
-    """The mean over all L labels of F1; a label that neither occurs nor is predicted counts 0."""
-    return float(np.mean(per_class_f1(targets, scores)))
+    """The mean over labels of F1, as scikit-learn's f1_score(average="macro").
+
+    Of one label a clip, over the labels that occur or are predicted; of several, over all L.
+    """
+    f1 = per_class_f1(targets, scores)
+    if targets.ndim == 1:
+        f1 = f1[np.union1d(targets, scores.argmax(axis=-1))]
+    return float(np.mean(f1))
 
 
 def auc_roc(targets: np.ndarray, scores: np.ndarray) -> float:

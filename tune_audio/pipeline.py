@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from tune_audio.augment import augment, functions
+from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus
 from tune_audio.feature_store import Entry, FeatureStore
 from tune_audio.spec_augment import augment_features, spectrogram_stage
 
-# Backbones on a CPU core are fastest on few clips at a time; a GPU wants more of them.
-PREFIX_BATCH = {"cpu": 16, "cuda": 128}
+# Seconds of audio that go through the prefix at a time. Backbones on a CPU core are fastest on
+# few; a GPU wants more, but trials share it, and each output of wav2vec2-base's first convolution
+# is 6.6 MB a second.
+PREFIX_SECONDS = {"cpu": 16, "cuda": 128}
 # A view up to this size is held in memory (on the trial's device) while an epoch trains on it.
 VIEW_BYTES_IN_MEMORY = 512 * 2**20
 # What a head is made of besides the last stage, whatever that is.
@@ -205,7 +208,8 @@ class Features:
 
     def _compute(self, rows: np.ndarray, view: int | None) -> np.ndarray:
         """The prefix's output for some clips, float32 (len(rows), ...)."""
-        step = PREFIX_BATCH["cpu" if self.device == "cpu" else "cuda"]
+        seconds = PREFIX_SECONDS["cpu" if self.device == "cpu" else "cuda"]
+        step = max(1, seconds * SAMPLE_RATE // self.corpus.clip_samples)
         parts = [self._live(rows[i : i + step], view) for i in range(0, len(rows), step)]
         return torch.cat(parts).float().cpu().numpy()
 

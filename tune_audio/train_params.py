@@ -36,7 +36,8 @@ class TrainParams:
     `mixup_alpha` > 0 mixes each batch with itself in another order, at a share drawn from
     Beta(alpha, alpha) (Zhang et al. 2018, arXiv:1710.09412): the features that the trained stages
     are given, and the targets. `balanced_sampling` draws each epoch's clips with replacement, one
-    of a rare label more often (Gong et al. 2021, PSLA, arXiv:2102.01243).
+    of a rare label more often (Gong et al. 2021, PSLA, arXiv:2102.01243); a clip that is drawn
+    several times in an epoch is augmented the same way each time.
     `backbone_lr` is the peak rate of what is trained before the head; None is `lr` there, too.
 
     The annotations are what `tune_audio.space` checks values against; constructing one here

@@ -83,7 +83,8 @@ class AudioTrial(tune.Trainable):
                 self._learner, assign_folds(self.corpus, self.job["folds"])
             )
         if self.checkpoint.exists():
-            state = torch.load(self.checkpoint, weights_only=True)
+            # It may have been written on a GPU that is not here; loading moves what it needs.
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             self.learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
 

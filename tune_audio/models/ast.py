@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import torch
 import transformers
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
 from tune_audio.features import KaldiFbank
-from tune_audio.models.pretrained import Backbone, Pretrained, linear
+from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
 
 class AST(nn.Sequential):
@@ -23,7 +23,10 @@ class AST(nn.Sequential):
     max_length: spectrogram frames (10 ms each) that a clip is filled or cut to; None is the
         checkpoint's own, 1024 for AudioSet's. Another length adapts the position embeddings
         (`with_frames`): 128 frames for one-second clips cost an eighth or less of 1024.
+    dropout: of the classifier's input; a backbone that is trained has its checkpoint's own, too.
     pretrained: the backbone in place of the checkpoint's.
+
+    Raises UserError: clips shorter than 25 ms, or the checkpoint cannot be read or is no AST.
     """
 
     classes = Backbone(transformers.ASTModel, transformers.ASTFeatureExtractor)
@@ -37,7 +40,9 @@ class AST(nn.Sequential):
         checkpoint: str = "MIT/ast-finetuned-audioset-10-10-0.4593",
         freeze: Literal["backbone", "none"] = "backbone",
         max_length: Annotated[int, Ge(16)] | None = None,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
+        require_samples(clip_samples, KaldiFbank.WINDOW_SAMPLES, "ast")
         trained = freeze == "none"
         pretrained = pretrained or self.classes.load(checkpoint, trained=trained)
         backbone, extractor = pretrained.backbone, pretrained.extractor
@@ -61,6 +66,8 @@ class AST(nn.Sequential):
                 backbone=Transformer(backbone, frames),
                 pool=MeanOfTwoTokens(),
                 layernorm=nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
+                # behind a trained stage: before the first of them it would be in the frozen prefix
+                dropout=nn.Dropout(dropout),
                 classifier=linear(config.hidden_size, num_labels, config),
             )
         )

@@ -5,12 +5,12 @@ from typing import Annotated, Literal, NamedTuple
 
 import torch
 import transformers
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from tune_audio.features import KaldiFbank
 from tune_audio.models.ast import MeanOfTwoTokens, Transformer
-from tune_audio.models.pretrained import Backbone, Pretrained, linear
+from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
 # hidden size and attention heads of the published checkpoints; the rest is DeiTConfig's default
 PUBLISHED = {
@@ -45,9 +45,10 @@ class DeiTAST(nn.Sequential):
         the paper's code does, and bilinear along one that became longer.
     max_length: frames (10 ms each) that a clip is filled or cut to; None: those of clip_samples.
     feature_mean, feature_std: of the data set's filter bank; the defaults are AudioSet's.
+    dropout: of the classifier's input.
     pretrained: the DeiT in place of the checkpoint's.
 
-    Raises UserError: the checkpoint cannot be read or is no DeiT.
+    Raises UserError: clips shorter than 25 ms, or the checkpoint cannot be read or is no DeiT.
 
     Its SpecAugment (report D) is augment: frequency_mask+frame_mask.
     """
@@ -70,7 +71,9 @@ class DeiTAST(nn.Sequential):
         max_length: Annotated[int, Ge(16)] | None = None,
         feature_mean: float = -4.2677393,
         feature_std: Annotated[float, Gt(0)] = 4.5689974,
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
+        require_samples(clip_samples, KaldiFbank.WINDOW_SAMPLES, "deit_ast")
         trained = freeze == "none"
         if pretrained is None:
             pretrained = self._start(checkpoint, initial_weights, trained)
@@ -86,6 +89,8 @@ class DeiTAST(nn.Sequential):
                 ),
                 pool=MeanOfTwoTokens(),
                 layernorm=nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps),
+                # behind a trained stage, as in ast.py
+                dropout=nn.Dropout(dropout),
                 classifier=linear(config.hidden_size, num_labels, config),
             )
         )

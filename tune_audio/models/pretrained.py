@@ -94,6 +94,15 @@ def linear(in_features: int, out_features: int, config: transformers.PretrainedC
     return layer
 
 
+def require_samples(clip_samples: int, least: int, model: str, otherwise: str = "") -> None:
+    """Raises UserError for clips of fewer samples than the least that a model can hear."""
+    if clip_samples < least:
+        raise UserError(
+            f"data.clip_seconds: got {clip_samples / SAMPLE_RATE:g}; {model} needs at least "
+            f"{least / SAMPLE_RATE:g}{otherwise}"
+        )
+
+
 @lru_cache(maxsize=4)
 def _load(classes: Backbone, checkpoint: str) -> Pretrained:
     if checkpoint == COMPACT:

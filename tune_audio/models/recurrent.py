@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features import LogMel
+from tune_audio.features import LogMel, MelAmplitude
+
+FEATURES = {"log_mel": LogMel, "mel_amplitude": MelAmplitude}
 
 
 class Recurrence(nn.Module):
@@ -43,6 +45,8 @@ class _Recurrent(nn.Sequential):
         num_labels: int,
         clip_samples: int,
         *,
+        features: Literal["log_mel", "mel_amplitude"] = "log_mel",
+        normalise: bool = True,
         mel_bins: Annotated[int, Gt(0)] = 64,
         hidden_size: Annotated[int, Gt(0)] = 128,
         num_layers: Annotated[int, Gt(0)] = 2,
@@ -61,8 +65,8 @@ class _Recurrent(nn.Sequential):
         )
         super().__init__(
             OrderedDict(
-                log_mel=LogMel(mel_bins),
-                normalise=nn.BatchNorm1d(mel_bins),
+                features=FEATURES[features](mel_bins),
+                normalise=nn.BatchNorm1d(mel_bins) if normalise else nn.Identity(),
                 recurrence=Recurrence(network, pooling),
                 dropout=nn.Dropout(dropout),
                 classifier=nn.Linear(hidden_size * (1 + bidirectional), num_labels),

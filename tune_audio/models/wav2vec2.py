@@ -3,16 +3,18 @@
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import transformers
+from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
+from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
 from tune_audio.features import ZeroMeanUnitVariance
-from tune_audio.models.pretrained import Backbone, Pretrained, linear
+from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
 
 class Wav2Vec2(nn.Sequential):
@@ -26,7 +28,11 @@ class Wav2Vec2(nn.Sequential):
     freeze: "backbone" trains the head alone, "feature_encoder" all but the convolutions on the
         waveform, "none" everything; a backbone that is trained also has its own dropout, layer drop
         and SpecAugment.
+    dropout: of the classifier's input, the projected mean over time.
     pretrained: the backbone in place of the checkpoint's.
+
+    Raises UserError: the checkpoint cannot be read or is no wav2vec 2.0, or clips are too short for
+    its convolutions or, where it is trained, for its masks.
     """
 
     classes = Backbone(transformers.Wav2Vec2Model, transformers.Wav2Vec2FeatureExtractor)
@@ -39,6 +45,7 @@ class Wav2Vec2(nn.Sequential):
         *,
         checkpoint: str = "facebook/wav2vec2-base",
         freeze: Literal["backbone", "feature_encoder", "none"] = "backbone",
+        dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
         trained = freeze != "backbone"
         pretrained = pretrained or self.classes.load(checkpoint, trained=trained)
@@ -47,6 +54,7 @@ class Wav2Vec2(nn.Sequential):
             raise UserError(
                 f"checkpoint {checkpoint}: has an adapter, which no classifier uses; give another."
             )
+        check_length(clip_samples, config, trained)
         backbone.requires_grad_(trained)
         if freeze == "feature_encoder":
             backbone.freeze_feature_encoder()
@@ -55,12 +63,34 @@ class Wav2Vec2(nn.Sequential):
             context=Context(backbone, masked=trained),
             pool=MeanOverTime(),
             projector=linear(config.hidden_size, config.classifier_proj_size, config),
+            # behind a trained stage: before the first of them it would be in the frozen prefix
+            dropout=nn.Dropout(dropout),
             classifier=linear(config.classifier_proj_size, num_labels, config),
         )
         if pretrained.extractor.do_normalize:
             stages = OrderedDict(normalise=ZeroMeanUnitVariance(), **stages)
         super().__init__(stages)
         self.architecture = pretrained.architecture
+
+
+def check_length(clip_samples: int, config: transformers.Wav2Vec2Config, trained: bool) -> None:
+    """Raises UserError for clips of no frame, or in training of fewer than a mask is long."""
+    least = samples_of(1, config)
+    require_samples(clip_samples, least, "wav2vec2")
+    if trained and config.apply_spec_augment and config.mask_time_prob > 0:
+        require_samples(
+            clip_samples,
+            samples_of(config.mask_time_length, config),
+            f"a wav2vec2 that is trained with masks of {config.mask_time_length} frames",
+            f"; set it higher, or freeze: backbone, which needs {least / SAMPLE_RATE:g}",
+        )
+
+
+def samples_of(frames: int, config: transformers.Wav2Vec2Config) -> int:
+    """The fewest samples of which the convolutions make so many frames."""
+    for kernel, stride in zip(config.conv_kernel[::-1], config.conv_stride[::-1], strict=True):
+        frames = (frames - 1) * stride + kernel
+    return frames
 
 
 class FeatureEncoder(nn.Module):
