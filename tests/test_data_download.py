@@ -1,16 +1,23 @@
 import hashlib
 import http.server
 import io
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 from make_audio import make_speech_commands
 from test_data_unzip import contents, make_files, split_archive
 
-from tune_audio.data import esc50, fsd50k
+from tune_audio.data import download, esc50, fsd50k
 from tune_audio.data import speech_commands as module
 from tune_audio.data.download import fetch_archive, fetch_archives
 from tune_audio.errors import UserError
@@ -38,6 +45,11 @@ def sha256(path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def listed(folder: Path) -> list[str]:
+    """What is in a folder, but for the lock, which nobody can remove and be sure."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+
+
 def test_an_archive_is_fetched_once(tmp_path, server, monkeypatch):
     served, address, asked = server
     root = make_speech_commands(tmp_path / "made", lists=True)
@@ -51,7 +63,7 @@ def test_an_archive_is_fetched_once(tmp_path, server, monkeypatch):
         assert folder == tmp_path / "data" / "speech_commands_v0.02"
     assert asked == ["/speech_commands_v0.02.tar.gz"]
     assert len(module.speech_commands(folder).clips) == 160
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [folder.name]
+    assert listed(tmp_path / "data") == [folder.name]
 
 
 def test_another_checksum_is_refused(tmp_path, server):
@@ -59,7 +71,7 @@ def test_another_checksum_is_refused(tmp_path, server):
     (served / "x.tar.gz").write_bytes(b"something else")
     with pytest.raises(UserError, match=r"is not the official archive.*--data FOLDER"):
         fetch_archive(f"{address}/x.tar.gz", "0" * 64, tmp_path / "data", "x")
-    assert list((tmp_path / "data").iterdir()) == []
+    assert not [path for path in (tmp_path / "data").rglob("*.gz")]
 
 
 def evil_member(name: str, link: str | None = None) -> tuple[tarfile.TarInfo, io.BytesIO]:
@@ -125,7 +137,7 @@ def test_zip_archives_and_parts_with_md5(tmp_path, server):
         folder = fetch_archives(archives, tmp_path / "data", "set", page="a page")
     assert contents(folder) == {**contents(made), "truth/dev.csv": b"fname"}
     assert len(asked) == 5
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["set"]
+    assert listed(tmp_path / "data") == ["set"]
 
 
 def test_parts_that_have_arrived_are_kept(tmp_path, server):
@@ -139,6 +151,91 @@ def test_parts_that_have_arrived_are_kept(tmp_path, server):
     fetch_archives([archive], tmp_path / "data", "set", page="a page")
     assert asked.count("/made.z01") == asked.count("/made.z02") == 1
     assert asked[-2:] == ["/made.z03", "/made.zip"]
+
+
+def pack(served: Path, files: int = 3) -> tuple[str, str]:
+    """Name and checksum of an archive of `files` files of a megabyte."""
+    with tarfile.open(served / "x.tar", "w") as tar:
+        for number in range(files):
+            member = tarfile.TarInfo(f"{number}.bin")
+            member.size = 2**20
+            tar.addfile(member, io.BytesIO(os.urandom(member.size)))
+    return "x.tar", sha256(served / "x.tar")
+
+
+def test_of_several_processes_one_fetches(tmp_path, server, monkeypatch):
+    served, address, asked = server
+    name, checksum = pack(served)
+    others_wait = threading.Event()
+    copy = http.server.SimpleHTTPRequestHandler.copyfile
+
+    def copy_late(handler, source, output):
+        assert others_wait.wait(60)
+        copy(handler, source, output)
+
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", copy_late)
+    said = []
+    monkeypatch.setattr(download, "say", lambda line: (said.append(line), others_wait.set()))
+    with ThreadPoolExecutor(2) as pool:
+        fetch = partial(fetch_archive, f"{address}/{name}", checksum, tmp_path / "data", "set")
+        folders = {job.result() for job in [pool.submit(fetch) for _ in range(2)]}
+    assert folders == {tmp_path / "data" / "set"} and len(asked) == 1
+    assert said == ["Another process is fetching set; waiting for it."]
+    assert len(listed(tmp_path / "data" / "set")) == 3 and listed(tmp_path / "data") == ["set"]
+
+
+KILLED = """
+import sys, tarfile, time
+from pathlib import Path
+from tune_audio.data import download
+
+if sys.argv[4] == "unpacking":
+    unpack = tarfile.TarFile.extractall
+    def unpack_and_hang(tar, folder, **keywords):
+        unpack(tar, folder, **keywords)
+        time.sleep(600)
+    tarfile.TarFile.extractall = unpack_and_hang
+elif sys.argv[4] == "removing":
+    download.shutil.rmtree = lambda *given, **keywords: time.sleep(600)
+download.fetch_archive(sys.argv[1], sys.argv[2], Path(sys.argv[3]), "set")
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "left"),
+    [
+        ("downloading", ".set.archives/tmp*"),
+        ("unpacking", ".set.partial/2.bin"),
+        ("removing", "set/2.bin"),
+    ],
+)
+def test_what_a_killed_process_left_is_removed(tmp_path, server, monkeypatch, when, left):
+    served, address, asked = server
+    name, checksum = pack(served)
+    whole = http.server.SimpleHTTPRequestHandler.copyfile
+
+    def half(handler, source, output):
+        output.write(source.read(2**20))
+        output.flush()
+        time.sleep(600)
+
+    if when == "downloading":
+        monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", half)
+    data = tmp_path / "data"
+    command = [sys.executable, "-c", KILLED, f"{address}/{name}", checksum, str(data), when]
+    root = str(Path(download.__file__).parents[2])
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": root})
+    until = time.monotonic() + 60
+    while not any(path.stat().st_size for path in data.glob(left)):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "copyfile", whole)
+    fetch_archive(f"{address}/{name}", checksum, data, "set")
+    assert listed(data) == ["set"] and listed(data / "set") == ["0.bin", "1.bin", "2.bin"]
+    # What had arrived whole is not fetched again.
+    assert len(asked) == (2 if when == "downloading" else 1)
 
 
 def test_esc50_and_fsd50k_where_they_are_published(monkeypatch, tmp_path):

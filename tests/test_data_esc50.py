@@ -12,7 +12,10 @@ from tune_audio.data.corpus import Corpus, load_corpus
 from tune_audio.data.environment import make_esc50
 from tune_audio.data.esc50 import esc50
 from tune_audio.data.split import select_clips
+from tune_audio.data.windows import check_windows
 from tune_audio.errors import UserError
+from tune_audio.evaluation import Evaluation
+from tune_audio.space import load_space
 
 # https://github.com/karolpiczak/ESC-50, in the order of the official targets
 ESC10 = (
@@ -126,10 +129,12 @@ def test_predictions_of_windows_can_be_averaged(windows):
     assert windows.recording[first].tolist() == list(range(100))
     for column in (windows.targets, windows.split, windows.fold):
         assert (column == column[first][windows.recording]).all()
-    scores = np.random.default_rng(0).normal(size=(900, 10))
-    sums = np.zeros((100, 10))
-    np.add.at(sums, windows.recording, scores)
-    assert sums[3] == pytest.approx(scores[windows.recording == 3].sum(0))
+    chances = np.random.default_rng(0).dirichlet(np.ones(10), 900)
+    whole = Evaluation(windows.targets, np.log(chances), 0.0, windows.recording).by_clip
+    assert (whole.targets == windows.targets[first]).all()
+    for recording, logits in enumerate(whole.logits):
+        nine = chances[windows.recording == recording]
+        assert np.exp(logits) == pytest.approx(nine.mean(axis=0))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,25 @@ def test_window_counts(root, window, hop, count):
     clips = esc50(root, window_seconds=window, hop_seconds=hop).clips
     assert len(clips) == 130 * count
     assert max(clip.start_seconds for clip in clips) + window <= 5.0 + 1e-9
+
+
+def test_windows_are_as_long_as_clips(root):
+    listing = esc50(root, window_seconds=1.0)
+    check_windows(listing, 1.0)
+    for seconds in (0.5, 5.0):
+        with pytest.raises(UserError, match=f"got {seconds:g}, but data.window_seconds is 1: "):
+            check_windows(listing, seconds)
+    check_windows(esc50(root), 3.0)  # of whole recordings the centre
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "shortest"), [("hop", 1e-9, "0.01"), ("window", 1e-9, "0.02")]
+)
+def test_windows_too_short_to_be_meant(option, value, shortest):
+    change = f"data.{option}_seconds={value}"
+    for name in ("esc10_raw_cnn", "own"):
+        with pytest.raises(UserError, match=f"{option}_seconds: got 1e-09, must be .* {shortest}"):
+            load_space(name, [change], models=["lstm_cnn"] if name == "own" else None)
 
 
 @pytest.mark.parametrize("split_by", ["label", "speaker"])
@@ -195,6 +219,16 @@ def test_another_layout(tmp_path, root):
     with pytest.raises(UserError, match="no column target and esc10 and src_file and take"):
         esc50(tmp_path)
     head = "filename,fold,target,category,esc10,src_file,take\n"
-    table.write_text(head + "a.wav,6,0,dog,True,1,A\n")
-    with pytest.raises(UserError, match="line 2: fold '6'"):
-        esc50(tmp_path)
+    for rows, message in (
+        ("a.wav,6,0,dog,True,1,A\n", "line 2: fold '6'"),
+        ("../../a.wav,1,0,dog,True,1,A\n", r"line 2: filename '\.\./\.\./a\.wav' must be a path"),
+        ("a.wav,1,0,dog,True,1,A\na.wav,5,0,dog,True,1,A\n", "line 3: a.wav stands in line 2"),
+    ):
+        table.write_text(head + rows)
+        with pytest.raises(UserError, match=message):
+            esc50(tmp_path)
+
+
+def test_a_corpus_of_windows_that_are_no_clips(root, tmp_path):
+    with pytest.raises(UserError, match=r"got 5, but data\.window_seconds is 1"):
+        load_corpus("esc50", root, window_seconds=1.0, clip_seconds=5.0, cache=tmp_path)

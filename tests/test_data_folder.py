@@ -65,6 +65,35 @@ def test_metadata(tmp_path):
     assert listing.clips[1].path == tmp_path / "deep" / "b.wav"
 
 
+def people(root, count, takes=2):
+    """A table of persons who say both words, for training and, one of them, for the test."""
+    lines = ["file_name,label,split,group"]
+    for person in range(count + 1):
+        for number in range(2 * takes):
+            write_audio(root / f"{person}-{number}.wav")
+            split = "train" if person < count else "test"
+            label = ("no", "yes")[number % 2]
+            lines.append(f"{person}-{number}.wav,{label},{split},person {person}")
+    (root / "metadata.csv").write_text("\n".join(lines))
+    return root
+
+
+def test_a_missing_split_takes_whole_groups(tmp_path):
+    clips = folder(people(tmp_path, 20), missing_split_share=0.15).clips
+    assert Counter(clip.split for clip in clips) == {"train": 68, "validation": 12, "test": 4}
+    assert len({(clip.group, clip.split) for clip in clips}) == 21
+    validated = {clip.labels for clip in clips if clip.split == "validation"}
+    assert validated == {("no",), ("yes",)}
+
+
+def test_a_missing_split_that_is_less_than_a_group(tmp_path):
+    root = people(tmp_path, 3)
+    with pytest.raises(UserError, match=r"at 0\.15 validation takes none of the 3 speakers"):
+        folder(root, missing_split_share=0.15)
+    clips = folder(root, missing_split_share=0.3).clips
+    assert len({clip.group for clip in clips if clip.split == "validation"}) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -75,6 +104,7 @@ def test_metadata(tmp_path):
         ("file_name,label\na.wav,\n", "line 2: has no label"),
         ("file_name,label\na.wav\n", "line 2: has no label"),
         ("file_name,label\na.wav,x\na.wav,y\n", "line 3: a.wav stands in line 2 already"),
+        ("file_name,label\na.wav,x\n./a.wav,y\n", "line 3: ./a.wav stands in line 2 already"),
         ("file_name,label,split\na.wav,x,trian\n", "split 'trian'; allowed are train, valid"),
         ("file_name,label\na.wav,x\nb.wav,x\n", "only the class 'x'"),
         (b"file_name,label\na.wav,\xff\n", "not UTF-8"),

@@ -142,7 +142,19 @@ def test_slim_is_a_corpus_of_one_label_a_clip(root, tmp_path):
             "'trian'; allowed are train, val",
         ),
         ("dev.csv", "fname,labels,mids,split\n1,Dogg,/m/x,val\n", "'Dogg' is not in vocabulary"),
+        (
+            "dev.csv",
+            "fname,labels,mids,split\n../1,Dog,/m/x,val\n",
+            r"line 2: fname '\.\./1' must be",
+        ),
+        (
+            "dev.csv",
+            "fname,labels,mids,split\n1,Dog,/m/x,val\n1,Dog,/m/x,train\n",
+            "line 3: 1 stands in line 2 already",
+        ),
         ("vocabulary.csv", "index,label,mid\n0,Dog,/m/x\n", "without a header"),
+        ("vocabulary.csv", "0,Fianc\xe9e,/m/x\n", "vocabulary.csv is not a CSV table in UTF-8"),
+        ("vocabulary.csv", f"0,{'x' * 200_000},/m/x\n", "vocabulary.csv is not a CSV table"),
         ("vocabulary.csv", "", "needed are rows of index,label,mid"),
     ],
 )
@@ -152,7 +164,7 @@ def test_tables_that_are_wrong(tmp_path, name, text, message):
     truth = tmp_path / "FSD50K.ground_truth"
     (truth / "vocabulary.csv").write_text("0,Animal,/m/0jbk\n1,Dog,/m/0bt9lr\n")
     (truth / "eval.csv").write_text("fname,labels,mids\n")
-    (truth / name).write_text(text)
+    (truth / name).write_text(text, encoding="latin-1")
     with pytest.raises(UserError, match=message):
         fsd50k(tmp_path)
 

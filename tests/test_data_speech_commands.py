@@ -62,6 +62,15 @@ def test_one_list_without_the_other_is_an_error(tmp_path):
         speech_commands(root)
 
 
+@pytest.mark.parametrize("text", ["", " \n\n"])
+def test_lists_that_are_empty_are_an_error(tmp_path, text):
+    root = make_speech_commands(tmp_path, lists=True)
+    for name in ("validation_list.txt", "testing_list.txt"):
+        (root / name).write_text(text)
+    with pytest.raises(UserError, match=r"testing_list.txt of .* are empty\. Restore them"):
+        speech_commands(root)
+
+
 def test_another_layout_is_an_error(tmp_path):
     write_audio(tmp_path / "go" / "hello.wav")
     with pytest.raises(UserError, match="Speech Commands"):

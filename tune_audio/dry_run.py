@@ -1,28 +1,38 @@
-"""--dry-run: what a search would run, without running it."""
+"""--dry-run: what a search would run, or what it would refuse, without decoding anything."""
 
 import pkgutil
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from tune_audio.check import check_models
 from tune_audio.complexity import parameter_counts
 from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.data.corpus import list_clips
+from tune_audio.data.columns import columns
+from tune_audio.data.corpus import Corpus, list_clips
+from tune_audio.data.split import select_clips
+from tune_audio.data.windows import check_windows
 from tune_audio.models import MODELS
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import format_value, varying
 from tune_audio.samplers import example_configuration
 from tune_audio.space import Family, SearchSpace
-from tune_audio.space.parameters import dataset_parameters
+from tune_audio.space.parameters import corpus_parameters, dataset_parameters
 
 
 def show(space: SearchSpace, console: Console) -> None:
-    """Print the resolved space, the families' parameter counts and a grid's configurations."""
+    """Print the resolved space, the families' parameter counts and a grid's configurations.
+
+    Raises UserError where the search would, but for what only decoding shows.
+    """
+    corpus = _outline(space)
+    check_models(space, corpus)
     console.print(Syntax(space.to_yaml(), "yaml", background_color="default"))
     configurations = {family.name: _configurations(space, family) for family in _families(space)}
-    console.print(_sizes(space, configurations))
+    console.print(_sizes(space, configurations, corpus))
     if space.search.sampler == "grid":
         console.print(_grid(configurations))
     total = sum(map(len, configurations.values()))
@@ -42,10 +52,37 @@ def _configurations(space: SearchSpace, family: Family) -> list[dict]:
     return [example_configuration(family)]
 
 
-def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
+def _outline(space: SearchSpace) -> Corpus:
+    """The space's corpus as if every recording could be read, without a sample of them."""
+    given = {name: parameter.default for name, parameter in corpus_parameters().items()}
+    given |= space.data
+    root, seconds = Path(given["root"]).absolute(), given["clip_seconds"]
+    options = {name: given[name] for name in dataset_parameters(given["name"]) if name in given}
+    listing = list_clips(given["name"], root, **options)
+    check_windows(listing, seconds)
+    choices = ("labels", "clips_per_label", "split", "split_by", "seed")
+    selection = select_clips(listing, root, **{name: given[name] for name in choices})
+    count = len(selection.clips)
+    return Corpus(
+        folder=root,
+        fingerprint="",
+        labels=list(selection.labels),
+        multi_label=selection.multi_label,
+        clip_samples=round(seconds * SAMPLE_RATE),
+        samples=np.zeros(0, np.int16),
+        start=np.zeros(count, np.int64),
+        length=np.zeros(count, np.int64),
+        group=[clip.group or "" for clip in selection.clips],
+        names=list(selection.names),
+        noise=[],
+        skipped=[],
+        **columns(selection, np.arange(count)),
+    )
+
+
+def _sizes(space: SearchSpace, configurations: dict[str, list[dict]], corpus: Corpus) -> Table:
     """Parameter counts of every family, over all that its configurations make of it."""
-    num_labels = _count_labels(space)
-    clip_samples = round(space.data.get("clip_seconds", 1.0) * SAMPLE_RATE)
+    num_labels = len(corpus.labels)
     table = Table(title=f"Parameters (with {num_labels} labels)", title_justify="left")
     for column in ("family", "model", "trainable", "frozen", "configurations"):
         table.add_column(column, justify="left" if column in ("family", "model") else "right")
@@ -55,7 +92,7 @@ def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
             str(kwargs): kwargs for _, kwargs in map(family.split, configurations[family.name])
         }
         counts = [
-            parameter_counts(model_class(num_labels, clip_samples, **kwargs))
+            parameter_counts(model_class(num_labels, corpus.clip_samples, **kwargs))
             for kwargs in kinds.values()
         ]
         table.add_row(
@@ -66,15 +103,6 @@ def _sizes(space: SearchSpace, configurations: dict[str, list[dict]]) -> Table:
             str(len(configurations[family.name])) if space.search.trials is None else "sampled",
         )
     return table
-
-
-def _count_labels(space: SearchSpace) -> int:
-    labels = space.data.get("labels", "all")
-    if labels == "all":
-        known = dataset_parameters(space.data["name"])
-        options = {name: value for name, value in space.data.items() if name in known}
-        labels = list_clips(space.data["name"], Path(space.data["root"]), **options).labels
-    return len(labels)
 
 
 def _span(counts) -> str:

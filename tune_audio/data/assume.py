@@ -4,7 +4,7 @@ All that is assumed becomes an ordinary option of `data`, told together with the
 it: clip_seconds and windows from the lengths of the recordings, the split from folders and names.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tune_audio.data.clips import SPLITS, Listing
+from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.corpus import list_clips
-from tune_audio.data.grouping import NamePattern, find_groups, recognise
+from tune_audio.data.folder import share_of_train
+from tune_audio.data.grouping import find_groups, recognise
 from tune_audio.data.split import assign_splits, relative_name
 from tune_audio.data.survey import Survey, look
 
@@ -28,10 +29,16 @@ WINDOW_SECONDS = 2.0
 LONGEST_WITHOUT_WINDOWS_SECONDS = 10.0
 FRACTIONS = (0.70, 0.15, 0.15)
 PERCENT = "70/15/15 %"
+MISSING = "missing_split_share"
 MISSING_SPLIT_SHARE = 0.15
 # Classes with no more of all clips than this need not be in every split for speakers' sake.
 RARE_SHARE = 0.05
-CANNOT = "cannot be kept apart with every class in train, validation and test."
+CANNOT = "cannot be kept apart with every class in every split."
+NO_GROUPS = (
+    "names show no speaker or source; where several clips come from one, results look better than "
+    "they are.",
+    "--set data.group_pattern='REGULAR EXPRESSION', or a column group in metadata.csv",
+)
 
 
 @dataclass(frozen=True)
@@ -59,14 +66,19 @@ def assume(
     if data.get("clip_seconds") == AUTO:
         made.append(_clip_length(decided, survey, known))
         decided |= made[-1].options
-    # Splits count windows, not recordings.
-    listing = list_clips(name, root, **{k: v for k, v in decided.items() if k in known})
+    # Splits count windows, not recordings; and what a missing one takes is to be looked at first.
+    listing = list_clips(
+        name, root, **{k: v for k, v in decided.items() if k in known and k != MISSING}
+    )
     if data.get("split") == AUTO:
-        made.append(_split(listing, known))
+        made.append(_split(listing, decided, known))
         decided |= made[-1].options
     if data.get("split_by") == AUTO and decided.get("split", "official") != "official":
         made.append(_groups(listing, root, decided, known))
-        decided |= made[-1].options
+    elif data.get("split_by") == AUTO and decided.get(MISSING):
+        made.append(_groups_of_train(listing, root, decided, known))
+    for assumption in made:
+        decided |= assumption.options
     return decided, survey.lines(), made
 
 
@@ -99,19 +111,20 @@ def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]
     )
 
 
-def _split(listing: Listing, known: Collection[str]) -> Assumption:
+def _split(listing: Listing, data: Mapping[str, Any], known: Collection[str]) -> Assumption:
     splits = {clip.split for clip in listing.clips}
     own = ", ".join(split for split in SPLITS if split in splits)
     missing = [split for split in SPLITS if split not in splits]
     otherwise = f"--set data.split='{list(FRACTIONS)}'"
     if splits == set(SPLITS):
         return Assumption({"split": "official"}, f"Split as the data are: {own}.", otherwise)
-    can_complete = "missing_split_share" in known and missing in (["validation"], ["test"])
+    can_complete = MISSING in known and missing in (["validation"], ["test"])
     if None not in splits and can_complete:
+        share = data.get(MISSING) or MISSING_SPLIT_SHARE
         return Assumption(
-            {"split": "official", "missing_split_share": MISSING_SPLIT_SHARE},
-            f"Split as the data are: {own}; {missing[0]} is missing and takes "
-            f"{MISSING_SPLIT_SHARE:.0%} of train.",
+            {"split": "official", MISSING: share},
+            f"Split as the data are: {own}; {missing[0]} is missing and takes {share:.0%} of "
+            "train.",
             otherwise,
         )
     ignored = ""
@@ -132,44 +145,70 @@ def _groups(
 ) -> Assumption:
     """Whether speakers or sources are kept apart: if they are known and every class allows it."""
     names = [relative_name(clip.path, root) for clip in listing.clips]
-    if all(clip.group is not None for clip in listing.clips):
-        seen = f"{_count(listing)} speakers or sources"
-        if apart := _way_apart(listing, names, data):
-            return _kept_apart(seen, apart, {}, "--set data.split_by=label")
+    listing, seen, pattern = _with_groups(listing, names, data, known)
+    if seen is None:
+        return _clip_by_clip(*NO_GROUPS)
+    if apart := _way_apart(listing, names, data):
+        otherwise = "--set data.group_pattern=null" if pattern else "--set data.split_by=label"
+        return _kept_apart(seen, apart, pattern, otherwise)
+    return _clip_by_clip(f"{seen} {CANNOT}")
+
+
+def _groups_of_train(
+    listing: Listing, root: Path, data: Mapping[str, Any], known: Collection[str]
+) -> Assumption:
+    """Whether a missing split takes speakers or sources of train whole: under the same terms."""
+    (taken,) = set(SPLITS) - {clip.split for clip in listing.clips}
+    clips = [clip for clip in listing.clips if clip.split == "train"]
+    names = [relative_name(clip.path, root) for clip in clips]
+    if told := any(clip.group for clip in clips):
+        # A clip of nobody known is taken by itself.
+        clips = [replace(c, group=c.group or name) for c, name in zip(clips, names, strict=True)]
+    listing = replace(listing, clips=tuple(clips))
+    listing, seen, pattern = _with_groups(listing, names, data, known)
+    if seen is None:
+        return _clip_by_clip(*NO_GROUPS)
+    takes = share_of_train(listing.clips, names, data[MISSING])
+    lacking, bearable = _lacking(listing.clips, takes.tolist(), needed=2)
+    # Groups that the data themselves tell stay whole, whatever classes that leaves out.
+    if not (bearable or told):
         return _clip_by_clip(f"{seen} {CANNOT}")
+    reason = f"{seen}: {taken} takes them whole.{_but(lacking)}"
+    return Assumption(pattern, reason, "--set data.group_pattern=null" if pattern else "")
+
+
+def _with_groups(
+    listing: Listing, names: Sequence[str], data: Mapping[str, Any], known: Collection[str]
+) -> tuple[Listing, str | None, dict[str, Any]]:
+    """The listing with a group a clip, how many they are, and the option that finds them.
+
+    None where neither the data nor the names of files tell them.
+    """
+    if all(clip.group is not None for clip in listing.clips):
+        return listing, f"{_count(listing)} speakers or sources", {}
     found = recognise(names, [clip.labels for clip in listing.clips])
     if found is None or "group_pattern" not in known or "group_pattern" in data:
-        return _clip_by_clip(
-            "names show no speaker or source; where several clips come from one, results look "
-            "better than they are.",
-            "--set data.group_pattern='REGULAR EXPRESSION', or a column group in metadata.csv",
-        )
-    return _by_name(listing, names, data, found)
-
-
-def _by_name(
-    listing: Listing, names: Sequence[str], data: Mapping[str, Any], found: NamePattern
-) -> Assumption:
+        return listing, None, {}
     groups = find_groups(names, found.pattern)
     clips = tuple(
         replace(clip, group=group or name)
         for clip, group, name in zip(listing.clips, groups, names, strict=True)
     )
-    grouped = replace(listing, clips=clips, whole_groups=True)
-    seen = f"{_count(grouped)} {found.kind}s in the names (such as {clips[0].group!r})"
-    if apart := _way_apart(grouped, names, data):
-        pattern = {"group_pattern": found.pattern}
-        return _kept_apart(seen, apart, pattern, "--set data.group_pattern=null")
-    return _clip_by_clip(f"{seen} {CANNOT}")
+    listing = replace(listing, clips=clips, whole_groups=True)
+    seen = f"{_count(listing)} {found.kind}s in the names (such as {clips[0].group!r})"
+    return listing, seen, {"group_pattern": found.pattern}
 
 
 def _kept_apart(
     seen: str, apart: tuple[str, list[str]], options: dict[str, Any], otherwise: str
 ) -> Assumption:
     split_by, rare = apart
-    but = f" Not in every split, for there are too few: {', '.join(rare)}." if rare else ""
-    reason = f"{seen}: none of them is in two splits.{but}"
+    reason = f"{seen}: none of them is in two splits.{_but(rare)}"
     return Assumption({"split_by": split_by, **options}, reason, otherwise)
+
+
+def _but(rare: Sequence[str]) -> str:
+    return f" Not in every split, for there are too few: {', '.join(rare)}." if rare else ""
 
 
 def _clip_by_clip(reason: str, otherwise: str = "") -> Assumption:
@@ -194,16 +233,24 @@ def _way_apart(
             whole_groups=listing.whole_groups,
             seed=data.get("seed", 0),
         )
-        in_splits = {label: Counter[int]() for label in listing.labels}
-        for clip, part in zip(listing.clips, splits.tolist(), strict=True):
-            for label in clip.labels:
-                in_splits[label][part] += 1
-        lacking = {label: n for label, n in in_splits.items() if len(n) < len(SPLITS)}
-        trained = all(SPLITS.index("train") in counts for counts in lacking.values())
-        clips = sum(counts.total() for counts in lacking.values())
-        if trained and clips <= RARE_SHARE * len(listing.clips):
-            ways.append((split_by, list(lacking)))
+        lacking, bearable = _lacking(listing.clips, splits.tolist(), needed=len(SPLITS))
+        if bearable:
+            ways.append((split_by, lacking))
     return min(ways, key=lambda way: len(way[1]), default=None)
+
+
+def _lacking(clips: Sequence[Clip], parts: Sequence[int], needed: int) -> tuple[list[str], bool]:
+    """The labels that are in fewer than the `needed` parts, and whether that can be borne.
+
+    It can where they have few clips, and some of each are in part 0, which is trained on.
+    """
+    in_parts: dict[str, Counter[int]] = defaultdict(Counter)
+    for clip, part in zip(clips, parts, strict=True):
+        for label in clip.labels:
+            in_parts[label][part] += 1
+    lacking = {label: counts for label, counts in in_parts.items() if len(counts) < needed}
+    few = sum(counts.total() for counts in lacking.values()) <= RARE_SHARE * len(clips)
+    return list(lacking), few and all(counts[0] for counts in lacking.values())
 
 
 def _count(listing: Listing) -> int:

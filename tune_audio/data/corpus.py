@@ -22,6 +22,7 @@ from tune_audio.data.content import content_key, describe, recordings, status_of
 from tune_audio.data.decode import write_corpus
 from tune_audio.data.progress import say, tracking
 from tune_audio.data.split import Selection, check_coverage, select_clips
+from tune_audio.data.windows import check_windows
 from tune_audio.errors import UserError
 
 SHOWN_BAD_FILES = 3
@@ -131,6 +132,7 @@ def load_corpus(
     _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds)
     root = Path(root).absolute()
     listing = list_clips(name, root, **dataset_options)
+    check_windows(listing, clip_seconds)
     selection = select_clips(
         listing,
         root,

@@ -13,8 +13,9 @@ import numpy as np
 
 from tune_audio.data.audio import BadAudio, printable, read_audio
 from tune_audio.data.clips import SAMPLE_RATE, Clip
+from tune_audio.data.columns import columns
 from tune_audio.data.progress import Track
-from tune_audio.data.split import Selection, clip_id
+from tune_audio.data.split import Selection
 
 # What is decoded and not yet written: it bounds memory, whatever the size of the data set.
 CLIPS_IN_FLIGHT = 256
@@ -90,22 +91,13 @@ def _write_tables(
     read = np.flatnonzero(lengths[:count])
     noise = count + np.flatnonzero(lengths[count:])
     clips = [selection.clips[row] for row in read]
-    names = [selection.names[row] for row in read]
-    ids = [clip_id(name, clip.start_seconds) for name, clip in zip(names, clips, strict=True)]
-    # Without windows every clip is a recording of its own, though several may be cut from a file.
-    sources = names if selection.windows else range(len(names))
-    numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
     np.savez(
         folder / "tables.npz",
         start=starts[read],
         length=lengths[read],
-        targets=_targets(clips, selection.labels, selection.multi_label),
-        split=selection.split[read],
-        clip_ids=np.array(ids, dtype=np.uint64),
-        recording=np.array([numbers[source] for source in sources], dtype=np.int64),
-        fold=np.array([-1 if clip.fold is None else clip.fold for clip in clips], dtype=np.int64),
         noise_start=starts[noise],
         noise_length=lengths[noise],
+        **columns(selection, read),
     )
     about = {
         "labels": selection.labels,
@@ -113,17 +105,7 @@ def _write_tables(
         "clip_samples": clip_samples,
         "total_samples": int(lengths.sum()) + clip_samples,
         "group": [clip.group or "" for clip in clips],
-        "names": names,
+        "names": [selection.names[row] for row in read],
         "skipped": list(skipped.items()),
     }
     (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def _targets(clips: list[Clip], labels: tuple[str, ...], multi_label: bool) -> np.ndarray:
-    index = {label: column for column, label in enumerate(labels)}
-    if not multi_label:
-        return np.array([index[clip.labels[0]] for clip in clips], dtype=np.int64)
-    targets = np.zeros((len(clips), len(labels)), dtype=np.float32)
-    for row, clip in enumerate(clips):
-        targets[row, [index[label] for label in clip.labels if label in index]] = 1.0
-    return targets

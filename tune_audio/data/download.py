@@ -2,15 +2,17 @@
 
 import shutil
 import tarfile
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile
 
 import pooch
 import requests
+from filelock import FileLock, Timeout
 
-from tune_audio.data.progress import DownloadBar
+from tune_audio.cache import published_folder
+from tune_audio.data.progress import DownloadBar, say
 from tune_audio.data.unzip import unzip
 from tune_audio.errors import UserError
 
@@ -35,20 +37,22 @@ def fetch_archives(
     An archive is the (address, checksum) of its parts in order: one, or those of a split ZIP. A
     checksum is a SHA-256, or "md5:" and an MD5. It is checked before anything is opened, members
     that would leave the folder do not, and `folder / name` appears only when it is whole; files
-    that were fetched before an interruption are not fetched again. Raises UserError, which names
+    that were fetched before an interruption are not fetched again, and what else a killed process
+    left is removed. One process fetches while others wait for it. Raises UserError, which names
     `page` as the place to download from by hand.
     """
     folder = Path(folder).absolute()
-    target = folder / name
-    if target.is_dir():
+    target, fetched = folder / name, folder / f".{name}.archives"
+    if target.is_dir() and not fetched.exists():
         return target
     by_hand = f"Or download {page} yourself, unpack it, and give its folder with --data FOLDER."
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        files = [[_download(*part, folder) for part in parts] for parts in archives]
-        _unpack(files, target)
-        for path in (path for parts in files for path in parts):
-            path.unlink()
+        with _locked(target):
+            if not target.is_dir():
+                _remove_unfinished(fetched, archives)
+                files = [[_download(*part, fetched) for part in parts] for parts in archives]
+                _unpack(files, target)
+            shutil.rmtree(fetched, ignore_errors=True)
     except OtherContent as error:
         raise UserError(f"{error}: try again. {by_hand}") from error
     except requests.RequestException as error:
@@ -62,8 +66,35 @@ def fetch_archives(
     return target
 
 
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"Another process is fetching {target.name}; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_unfinished(folder: Path, archives: Sequence[Sequence[tuple[str, str]]]) -> None:
+    """Remove what pooch calls something else until it is whole and its checksum is right."""
+    finished = {_file_name(url) for parts in archives for url, _ in parts}
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.name not in finished:
+            path.unlink()
+
+
+def _file_name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
 def _download(url: str, checksum: str, folder: Path) -> Path:
-    file_name = url.rsplit("/", 1)[-1]
+    file_name = _file_name(url)
     algorithm, colon, digest = checksum.rpartition(":")
     with DownloadBar(file_name) as bar:
         downloader = pooch.HTTPDownloader(
@@ -88,20 +119,13 @@ def _download(url: str, checksum: str, folder: Path) -> Path:
 
 
 def _unpack(archives: Sequence[Sequence[Path]], target: Path) -> None:
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    with published_folder(target) as partial:
         for parts in archives:
             if parts[-1].suffix == ".zip":
                 unzip(parts, partial)
             else:
                 with tarfile.open(parts[0]) as tar:
                     tar.extractall(partial, filter="data")
-        # mkdtemp's folder is for its owner alone; a data set may be read by all.
-        partial.chmod(0o755)
-        partial.rename(target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _first_line(error: Exception) -> str:

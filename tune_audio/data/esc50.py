@@ -4,12 +4,13 @@ doi:10.1145/2733373.2806390)."""
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.data.download import fetch_archives
+from tune_audio.data.file_names import FileNames
 from tune_audio.data.tables import read_rows
-from tune_audio.data.windows import window_starts
+from tune_audio.data.windows import HopSeconds, WindowSeconds, window_starts
 from tune_audio.errors import UserError
 
 META = "meta/esc50.csv"
@@ -35,8 +36,8 @@ def esc50(
     esc10: bool = False,
     test_fold: Annotated[int, Ge(1), Le(FOLDS)] = 5,
     validation_fold: Annotated[int, Ge(1), Le(FOLDS)] = 4,
-    window_seconds: Annotated[float, Gt(0), Le(CLIP_SECONDS)] | None = None,
-    hop_seconds: Annotated[float, Gt(0)] | None = None,
+    window_seconds: Annotated[WindowSeconds, Le(CLIP_SECONDS)] | None = None,
+    hop_seconds: HopSeconds | None = None,
 ) -> Listing:
     """The clips that meta/esc50.csv names in audio/, in 50 classes, or with `esc10` in ten.
 
@@ -44,7 +45,8 @@ def esc50(
     average over the five test folds; which fold selects is ours. Clips of one source recording
     (src_file) are never in two splits. `window_seconds` cuts each clip into windows that start
     every `hop_seconds` (None: half a window): 1 s gives the nine of report E. data.clip_seconds
-    should be a window's length, or 5 for whole clips. Raises UserError for another layout.
+    must then be a window's length; without windows 5 takes whole clips. Raises UserError for
+    another layout.
     """
     if test_fold == validation_fold:
         raise UserError(f"data.validation_fold: is {test_fold}, the test_fold; give another one.")
@@ -57,7 +59,7 @@ def esc50(
         hop = window_seconds / 2 if hop_seconds is None else hop_seconds
         starts = list(window_starts(CLIP_SECONDS, window_seconds, hop))
     splits = {test_fold: "test", validation_fold: "validation"}
-    clips, targets = [], {}
+    clips, targets, names = [], {}, FileNames("filename")
     for line, row in read_rows(root / META, COLUMNS):
         name, fold, target, category, ten, source = (row[column] for column in COLUMNS[:6])
         if not (fold.isdecimal() and target.isdecimal() and 1 <= int(fold) <= FOLDS and category):
@@ -65,6 +67,8 @@ def esc50(
                 f"{root / META}: line {line}: fold {fold!r}, target {target!r}, category "
                 f"{category!r}; needed are a fold of 1 to {FOLDS}, a number and a name."
             )
+        if mistake := names.mistake(line, name):
+            raise UserError(f"{root / META}: line {line}: {mistake}.")
         if esc10 and ten != "True":
             continue
         targets[category] = int(target)

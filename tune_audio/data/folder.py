@@ -3,17 +3,19 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from annotated_types import Gt, Le
 
 from tune_audio.data.audio import audio_files, is_hidden, printable
 from tune_audio.data.clips import SPLITS, Clip, Listing
+from tune_audio.data.file_names import FileNames
 from tune_audio.data.grouping import find_groups
 from tune_audio.data.split import assign_splits, relative_name
 from tune_audio.data.tables import read_rows
-from tune_audio.data.windows import cut_windows
+from tune_audio.data.windows import HopSeconds, WindowSeconds, cut_windows
 from tune_audio.errors import UserError
 
 METADATA = "metadata.csv"
@@ -39,8 +41,8 @@ MOST_MISTAKES_SHOWN = 3
 def folder(
     root: Path,
     *,
-    window_seconds: Annotated[float, Gt(0), Le(60)] | None = None,
-    hop_seconds: Annotated[float, Gt(0)] | None = None,
+    window_seconds: WindowSeconds | None = None,
+    hop_seconds: HopSeconds | None = None,
     group_pattern: str | None = None,
     missing_split_share: Annotated[float, Gt(0), Le(0.5)] | None = None,
 ) -> Listing:
@@ -52,11 +54,11 @@ def folder(
     augmentation.
 
     `window_seconds` cuts recordings into windows that start every `hop_seconds` (None: half a
-    window); data.clip_seconds should be a window's length. `group_pattern` is a regular expression
+    window); data.clip_seconds must be a window's length. `group_pattern` is a regular expression
     whose group 1, searched in a file's path below `root`, names the speaker or the source; of one
     group no clips are in two splits, and a file that it does not fit is a group of its own. Where
     only the validation or only the test folder is missing, `missing_split_share` of the training
-    clips take its place. Raises UserError when no layout fits.
+    clips take its place, and known groups do so whole. Raises UserError when no layout fits.
     """
     if hop_seconds is not None and window_seconds is None:
         raise UserError("data.hop_seconds: needs data.window_seconds, the length of a window.")
@@ -70,7 +72,7 @@ def folder(
     if window_seconds is not None:
         clips = cut_windows(clips, window_seconds, hop_seconds)
     if missing_split_share is not None:
-        clips = _complete_split(clips, root, missing_split_share, group_pattern is not None)
+        clips = _complete_split(clips, root, missing_split_share)
     noise = root / NOISE_FOLDER
     return Listing(
         clips=tuple(clips),
@@ -94,7 +96,7 @@ def _grouped(clips: Sequence[Clip], root: Path, pattern: str) -> list[Clip]:
     ]
 
 
-def _complete_split(clips: list[Clip], root: Path, share: float, whole_groups: bool) -> list[Clip]:
+def _complete_split(clips: list[Clip], root: Path, share: float) -> list[Clip]:
     missing = set(SPLITS) - {clip.split for clip in clips}
     if len(missing) != 1 or missing == {"train"}:
         raise UserError(
@@ -104,14 +106,26 @@ def _complete_split(clips: list[Clip], root: Path, share: float, whole_groups: b
     rows = [row for row, clip in enumerate(clips) if clip.split == "train"]
     training = [clips[row] for row in rows]
     names = [relative_name(clip.path, root) for clip in training]
-    # What is taken is not to be divided further, so it is both of the fractions that follow train.
-    fractions = (1 - share, share / 2, share / 2)
-    parts = assign_splits(training, names, split=fractions, whole_groups=whole_groups)
+    takes = share_of_train(training, names, share)
     (taken,) = missing
-    for row, clip, part in zip(rows, training, parts, strict=True):
-        if SPLITS[part] != "train":
+    if not takes.any():
+        groups = len({clip.group or name for clip, name in zip(training, names, strict=True)})
+        raise UserError(
+            f"data.missing_split_share: at {share:g} {taken} takes none of the {groups} speakers, "
+            "sources or recordings of train, which are kept whole; give a larger share (at most "
+            f"0.5), or clips of your own for {taken}."
+        )
+    for row, clip, takes_it in zip(rows, training, takes, strict=True):
+        if takes_it:
             clips[row] = replace(clip, split=taken)
     return clips
+
+
+def share_of_train(clips: Sequence[Clip], names: Sequence[str], share: float) -> np.ndarray:
+    """bool (n,): which training clips a missing split takes; of a group all or none."""
+    # What is taken is not to be divided further, so it is both of the fractions that follow train.
+    fractions = (1 - share, share / 2, share / 2)
+    return assign_splits(clips, names, split=fractions, whole_groups=True) > SPLITS.index("train")
 
 
 def _from_folders(root: Path) -> list[Clip]:
@@ -155,15 +169,12 @@ def _label(text: str) -> str:
 
 
 def _from_metadata(root: Path) -> list[Clip]:
-    clips, mistakes, line_of = [], [], {}
+    clips, mistakes, names = [], [], FileNames("file_name")
     for line, row in read_rows(root / METADATA, ("file_name", "label"), COLUMNS):
         name, label = row["file_name"].strip(), _label(row["label"])
         split = row.get("split", "").strip().lower()
-        if mistake := _row_mistake(name, label, split):
+        if mistake := names.mistake(line, name) or _row_mistake(label, split):
             mistakes.append(f"line {line}: {mistake}")
-        elif name in line_of:
-            mistakes.append(f"line {line}: {name} stands in line {line_of[name]} already")
-        line_of.setdefault(name, line)
         group = row.get("group", "").strip() or None
         clips.append(Clip(root / name, (label,), split=SPLIT_FOLDERS.get(split), group=group))
     if mistakes:
@@ -173,10 +184,7 @@ def _from_metadata(root: Path) -> list[Clip]:
     return clips
 
 
-def _row_mistake(name: str, label: str, split: str) -> str | None:
-    path = PurePosixPath(name)
-    if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
-        return f"file_name {name!r} must be a path inside the folder"
+def _row_mistake(label: str, split: str) -> str | None:
     if not label:
         return "has no label"
     if split and split not in SPLIT_FOLDERS:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.download import fetch_archives
+from tune_audio.data.file_names import FileNames
 from tune_audio.data.split import assign_splits, hash64, relative_name
 from tune_audio.data.tables import read_rows
 from tune_audio.errors import UserError
@@ -82,7 +83,10 @@ def _clips(root: Path, table: str, labels: dict[str, int]) -> Iterator[Clip]:
     folder, splits = TABLES[table]
     path = root / TRUTH / table
     columns = ("fname", "labels") if "" in splits else ("fname", "labels", "split")
+    files = FileNames("fname")
     for line, row in read_rows(path, columns):
+        if mistake := files.mistake(line, row["fname"]):
+            raise UserError(f"{path}: line {line}: {mistake}.")
         names = tuple(row["labels"].split(","))
         if strange := [name for name in names if name not in labels]:
             raise UserError(f"{path}: line {line}: {strange[0]!r} is not in vocabulary.csv.")
@@ -95,8 +99,11 @@ def _clips(root: Path, table: str, labels: dict[str, int]) -> Iterator[Clip]:
 
 def _vocabulary(path: Path) -> dict[str, int]:
     """Label to its index, from a table without a header: index,label,mid."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error):
+        raise UserError(f"{path} is not a CSV table in UTF-8 text; unpack it again.") from None
     if not rows or any(len(row) != 3 or not row[0].isdecimal() for row in rows):
         raise UserError(f"{path}: needed are rows of index,label,mid without a header.")
     return {label: int(index) for index, label, _ in sorted(rows, key=lambda row: int(row[0]))}

@@ -124,19 +124,21 @@ def _speaker(file_name: str) -> str:
     return file_name.partition("_nohash_")[0]
 
 
-def _official_lists(root: Path) -> dict[str, str]:
-    """Path "word/file.wav" to split, for what the lists name; empty when there are no lists."""
+def _official_lists(root: Path) -> dict[str, str] | None:
+    """Path "word/file.wav" to split, for what the lists name; None when there are no lists."""
     present = [name for name in LISTS.values() if (root / name).is_file()]
+    if not present:
+        return None
+    remedy = "Restore them from the archive, or remove both to split by the official hash rule."
     if len(present) == 1:
         missing = next(name for name in LISTS.values() if name not in present)
-        raise UserError(
-            f"data.root: {root} has {present[0]} but not {missing}. Restore it from the archive, "
-            "or remove both to split by the official hash rule."
-        )
-    if not present:
-        return {}
-    return {
+        raise UserError(f"data.root: {root} has {present[0]} but not {missing}. {remedy}")
+    listed = {
         line.strip(): split
         for split, name in LISTS.items()
         for line in (root / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
     }
+    if not listed:
+        raise UserError(f"data.root: {' and '.join(present)} of {root} are empty. {remedy}")
+    return listed
