@@ -160,6 +160,11 @@ def test_a_space_is_searched_retrained_and_tested(name, roots, checkpoints, tmp_
     searched = execute(space, plans, corpus, tmp_path, "search")
     assert len(searched) == sum(len(plan.configurations) for plan in plans)
     check(searched, space.search.metric)
+    for record in searched:
+        known = record.epochs[-1] | record.extra
+        for name in ("val/f1_macro", "val/auc_roc", "val/map"):
+            assert 0 <= known[name] <= 1
+            assert (f"{name}_sd" in known) == bool(space.search.folds)
 
     best = best_of_families(searched, direction(space.search.metric))
     plans = [Plan(family, [best[family.name].params]) for family in families]

@@ -169,6 +169,14 @@ def test_leaderboard_csv_has_every_trial_and_every_parameter_in_full(tmp_path):
     assert found[2]["heads"] == "2" and found[2]["error"] == "a, b" and found[2][METRIC] == ""
 
 
+def test_the_csv_has_the_metrics_measured_at_a_trial_s_end(tmp_path):
+    extra = {"val/f1_macro": 0.75, "trainable_parameters": 9}
+    records = [trial("a", 0, 0.5, **extra), trial("a", 1, 0.4, state="stopped")]
+    tables.write_leaderboard(tmp_path / "l.csv", records, METRIC, "maximize")
+    with (tmp_path / "l.csv").open(newline="") as file:
+        assert [row["val/f1_macro"] for row in csv.DictReader(file)] == ["0.75", ""]
+
+
 def test_best_yaml_reads_back_the_same(tmp_path):
     path = tmp_path / "best.yaml"
     params = {"lr": 1e-5, "augment": "no", "freeze": None, "sizes": [1, 2], "bias": True}

@@ -1,11 +1,13 @@
 """What a model says of some clips, and how good that is: by window and by whole clip."""
 
+import contextlib
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from tune_audio.metrics import CLIP, probabilities, score
+from tune_audio.errors import UserError
+from tune_audio.metrics import CLIP, METRICS, probabilities, score
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ class Evaluation:
         if metric.startswith(CLIP):
             return self.by_clip.score(metric.removeprefix(CLIP))
         return score(metric, self.targets, self.logits)
+
+    def scores(self) -> dict[str, float]:
+        """Every metric that these clips define: by window, and by clip where there are windows."""
+        several = self.targets.ndim == 2
+        names = [name for name, m in METRICS.items() if m.multi_label or not several]
+        if self.has_windows:
+            names += [CLIP + name for name in names if METRICS[name].function]
+        scores = {}
+        for name in names:
+            with contextlib.suppress(UserError):  # no label has both clips with it and without it
+                scores[name] = self.score(name)
+        return scores
 
     @cached_property
     def by_clip(self) -> "Evaluation":

@@ -1,6 +1,5 @@
 """The end of a retraining: the model is tested once, and saved with what it was tested on."""
 
-import contextlib
 import csv
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,9 @@ from typing import Any
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.errors import UserError
 from tune_audio.evaluation import Evaluation
 from tune_audio.learner import Learner
 from tune_audio.metrics import (
-    CLIP,
-    METRICS,
     confusion_matrix,
     per_class_accuracy,
     per_class_auc_roc,
@@ -32,7 +28,7 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
     """
     folder = Path(config["folder"])
     test = learner.evaluate("test")
-    results = {f"test/{name}": value for name, value in _scores(test).items()}
+    results = {f"test/{name}": value for name, value in test.scores().items()}
     clips = test.by_clip
     names = [corpus.names[row] for row in corpus.rows("test")]
     _, first = np.unique(test.recording, return_index=True)
@@ -56,19 +52,6 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
         },
     )
     return results | {"model_folder": str(folder / "model")}
-
-
-def _scores(test: Evaluation) -> dict[str, float]:
-    """Every metric that these clips define: by window, and by clip where there are windows."""
-    several = test.targets.ndim == 2
-    names = [name for name, m in METRICS.items() if m.multi_label or not several]
-    if test.has_windows:
-        names += [CLIP + name for name in names if METRICS[name].function]
-    scores = {}
-    for name in names:
-        with contextlib.suppress(UserError):  # no label has both clips with it and without it
-            scores[name] = test.score(name)
-    return scores
 
 
 def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:

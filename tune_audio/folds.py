@@ -4,7 +4,8 @@ So the scheduler sees a mean over the folds after every epoch, and stops a bad c
 early as in a single split.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
 from statistics import mean, stdev
 from typing import Any
 
@@ -16,6 +17,8 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.learner import Learner
 
+MOST_LABELS_SHOWN = 5
+
 
 def assign_folds(corpus: Corpus, folds: int, seed: int = 0) -> np.ndarray:
     """The fold of every row, int64 (n,), from 0; -1 for what is for the test.
@@ -24,7 +27,8 @@ def assign_folds(corpus: Corpus, folds: int, seed: int = 0) -> np.ndarray:
     of a recording and the clips of a group (speaker, source) in one fold.
 
     Raises:
-        UserError: the data set's own folds are not so many, or it has too few groups.
+        UserError: the data set's own folds are not so many, it has too few groups, or a label, of
+            which a clip has one, would be missing in a fold.
     """
     assigned = np.full(len(corpus), -1, np.int64)
     rows = np.flatnonzero(corpus.split != SPLITS.index("test"))
@@ -37,16 +41,44 @@ def assign_folds(corpus: Corpus, folds: int, seed: int = 0) -> np.ndarray:
                 f" of its own ({', '.join(map(str, names))})"
             )
         assigned[rows] = numbers
-        return assigned
+    else:
+        assigned[rows] = _drawn(corpus, rows, folds, seed)
+    # Few speakers of several labels each may leave one out, however many there are of it.
+    _check_labels(corpus, rows, assigned[rows].tolist(), "folds with them", folds)
+    return assigned
+
+
+def _drawn(corpus: Corpus, rows: np.ndarray, folds: int, seed: int) -> np.ndarray:
     groups = [corpus.group[row] or f"recording {corpus.recording[row]}" for row in rows]
     if len(set(groups)) < folds:
         raise UserError(
             f"search.folds: got {folds}; the {len(rows)} clips that are not for the test come from "
             f"only {len(set(groups))} speakers or sources, which folds do not share"
         )
+    _check_labels(corpus, rows, groups, "recordings or speakers", folds)
+    drawn = np.empty(len(rows), np.int64)
     for fold, (_, validating) in enumerate(_splitter(corpus, folds, seed, rows, groups)):
-        assigned[rows[validating]] = fold
-    return assigned
+        drawn[validating] = fold
+    return drawn
+
+
+def _check_labels(
+    corpus: Corpus, rows: np.ndarray, units: list[Hashable], kind: str, needed: int
+) -> None:
+    """UserError where a label is in fewer units than there are folds; of one label a clip."""
+    if corpus.multi_label:
+        return
+    units_of = defaultdict(set)
+    for target, unit in zip(corpus.targets[rows], units, strict=True):
+        units_of[corpus.labels[target]].add(unit)
+    few = [f"{label} {len(of)}" for label, of in units_of.items() if len(of) < needed]
+    if few:
+        shown = ", ".join(few[:MOST_LABELS_SHOWN]) + (", …" if len(few) > MOST_LABELS_SHOWN else "")
+        raise UserError(
+            f"search.folds: got {needed}; every fold needs clips of every label, but besides the "
+            f"test there are too few {kind}: {shown}. Have fewer folds or none, give these labels "
+            "more clips, or leave them out"
+        )
 
 
 def _splitter(
@@ -89,6 +121,15 @@ class CrossValidation:
             merged[name] = sum(values) if name == "epoch_seconds" else mean(values)
             if name.startswith("val/"):
                 merged[f"{name}_sd"] = stdev(values)
+        return merged
+
+    def validation_scores(self) -> dict[str, float]:
+        """The mean of the folds' metrics, of those that each of them defines, and NAME_sd."""
+        folds = [learner.validation_scores() for learner in self.learners]
+        merged = {}
+        for name in [name for name in folds[0] if all(name in fold for fold in folds)]:
+            values = [fold[name] for fold in folds]
+            merged |= {name: mean(values), f"{name}_sd": stdev(values)}
         return merged
 
     def state_dict(self) -> dict[str, Any]:

@@ -162,6 +162,11 @@ class Learner:
         recording = self.features.corpus.recording[rows]
         return Evaluation(self.features.corpus.targets[rows], logits.cpu().numpy(), loss, recording)
 
+    def validation_scores(self) -> dict[str, float]:
+        """Every metric of the validation clips, by the weights as they are now."""
+        scores = self.evaluate("validation").scores()
+        return {f"val/{name}": value for name, value in scores.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on; the frozen prefix is not in it."""
         return {

@@ -117,11 +117,14 @@ class AudioTrial(tune.Trainable):
         os.replace(temporary, self.checkpoint)
 
     def _end(self) -> dict[str, Any]:
-        """What is to be known after the last epoch: sizes, and for a retraining its test."""
+        """What is to be known after the last epoch: sizes and all metrics, or the final test."""
         model = self.learner.model
         extra = parameter_counts(model)
         if self.job["test"]:
             extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
             self.learner.suffix.load_state_dict(self.best)
             extra |= final_test(self.learner, self.corpus, self.config)
+        else:
+            scores = self.learner.validation_scores()
+            extra |= {name: scores[name] for name in scores.keys() - self.epochs[-1].keys()}
         return extra

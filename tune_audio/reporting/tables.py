@@ -164,14 +164,17 @@ def retrain_table(
 def write_leaderboard(
     path: Path, records: Sequence[TrialRecord], metric: str, direction: Direction
 ) -> None:
-    """Write every trial with every hyperparameter as CSV, ranked ones first; never half a file."""
+    """Write every trial with every hyperparameter as CSV, ranked ones first; never half a file.
+
+    The further metrics are those after the last epoch of a trial that was not stopped.
+    """
     order = {id(record): rank for rank, record in enumerate(ranked(records, direction), start=1)}
     names = list(dict.fromkeys(name for record in records for name in record.params))
+    further = sorted({name for r in records for name in r.extra if name.startswith("val/")})
+    run = ("epochs_run", "train_seconds", "state", "error")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["rank", "trial", "family", *names, metric, "epochs_run", "train_seconds", "state", "error"]
-    )
+    writer.writerow(["rank", "trial", "family", *names, metric, *run, *further])
     for record in sorted(records, key=lambda r: (order.get(id(r), math.inf), r.family, r.number)):
         writer.writerow(
             [
@@ -184,6 +187,7 @@ def write_leaderboard(
                 round(seconds(record), 3),
                 record.state,
                 record.extra.get("error", ""),
+                *(record.extra.get(name, "") for name in further),
             ]
         )
     _write(path, buffer.getvalue())
