@@ -79,7 +79,9 @@ def search(
     if (space is None) == (resume is None):
         raise UserError("give either --space NAME to start a search or --resume NAME to go on")
     if resume is not None and (models or name):
-        raise UserError("--resume: goes on with a run as it is named and with all its families")
+        raise UserError(
+            "--resume: goes on with a whole run under its name; leave out --models and --name"
+        )
     if download and data:
         raise UserError("--download, --data: give one of them")
     changes = [*overrides, *_shorthands(data, epochs, trials)]

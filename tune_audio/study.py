@@ -93,8 +93,8 @@ def check_needs(needs: Mapping[str, Mapping[str, float]], *, may_grow: bool) -> 
         )
         if not may_grow:
             raise UserError(
-                f"{problem}; go on with --resume and --set search.cpus_per_trial=1 or "
-                "search.gpus_per_trial=auto, or with what it says as its resources"
+                f"{problem}; go on with --resume NAME and less of them by --set "
+                f"search.cpus_per_trial=1, search.gpus_per_trial=auto or models.{family}.resources"
             )
         click.echo(f"{problem}; waiting for one that has it to join the cluster", err=True)
 
