@@ -39,6 +39,16 @@ def test_every_choice_is_tried(several: Corpus, choices: list[str], search: dict
     check_models(space(search, loss="bce"), several)
 
 
+@pytest.mark.parametrize("model", ["lstm_cnn", "lstm", "convs2s"])
+def test_clips_too_short_for_a_model(tone_corpus: Corpus, model: str) -> None:
+    short = replace(tone_corpus, clip_samples=100)
+    with pytest.raises(
+        UserError, match=r"models\.mine: .*data\.clip_seconds: got 0\.00625"
+    ) as told:
+        check_models(space(model=model), short)
+    assert "\n" not in told.value.message
+
+
 def test_a_rate_for_a_backbone_that_is_frozen(tone_corpus: Corpus, tmp_path) -> None:
     frozen = {"model": "ast", "checkpoint": str(tiny_ast(tmp_path)), "max_length": 48}
     with pytest.raises(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tune_audio.augment import AUGMENTATIONS, Augmentation
 from tune_audio.data.corpus import Corpus
+from tune_audio.feature_store import FeatureStore
 from tune_audio.features import LogMel
 from tune_audio.models.ast import AST
 from tune_audio.models.lstm_cnn import LSTMCNN
@@ -155,3 +156,14 @@ def test_a_batch_is_so_many_seconds_and_at_least_a_clip(tone_corpus, seconds, cl
     assert features._compute(rows, None).shape == (72, 1)
     assert max(stage.batches) == clips
     assert sum(stage.batches) == len(rows)
+
+
+@pytest.mark.parametrize(("freeze", "how"), [("none", "live"), ("feature_encoder", "computed")])
+def test_waveforms_that_are_only_normalised_are_not_stored(freeze, how, tone_corpus, tmp_path):
+    """They would take as much room as all recordings, for each of their augmented views."""
+    checkpoint = tiny_wav2vec2(tmp_path / "checkpoint")
+    model = Wav2Vec2(3, tone_corpus.clip_samples, checkpoint=checkpoint, freeze=freeze)
+    store = FeatureStore(tmp_path / "store", 10**9)
+    features = Features(tone_corpus, split_model(model)[0], store, augment="noise", views=2)
+    assert features.train(0).how == how
+    assert bool(list((tmp_path / "store").rglob("*.npy"))) == (how == "computed")

@@ -3,8 +3,9 @@
 import itertools
 import pkgutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.metrics import check_metric
@@ -12,6 +13,9 @@ from tune_audio.models import MODELS
 from tune_audio.samplers import kinds_of_configurations
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.train_params import TrainParams
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def check_models(space: SearchSpace, corpus: Corpus) -> None:
@@ -29,15 +33,32 @@ def check_models(space: SearchSpace, corpus: Corpus) -> None:
     mistakes = []
     for family in space.families.values():
         model_class = pkgutil.resolve_name(MODELS[family.model])
-        for keywords, trainings in _by_model(family, space.search):
+        for i, (keywords, trainings) in enumerate(_by_model(family, space.search)):
             try:
                 model = model_class(len(corpus.labels), corpus.clip_samples, **keywords)
+                if i == 0:
+                    _check_clips(model, corpus.clip_samples)
                 for params in trainings:
                     check_configuration(model, params, corpus)
             except UserError as error:
                 mistakes.append(f"models.{family.name}: {error.message}")
     if mistakes:
         raise UserError("\n  ".join(dict.fromkeys(mistakes)))
+
+
+def _check_clips(model: "nn.Sequential", clip_samples: int) -> None:
+    """UserError where clips are too short, or else not what the model's layers can take."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, clip_samples))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"data.clip_seconds: got {clip_samples / SAMPLE_RATE:g}, with which it does not run "
+            f"({reason}); longer clips may help"
+        ) from error
 
 
 def _by_model(family: Family, search: Search) -> Iterator[tuple[dict[str, Any], list[TrainParams]]]:

@@ -10,6 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
@@ -187,8 +188,7 @@ class Features:
         live = View(
             targets, "live", lambda index: self._live(rows[chosen[index.cpu().numpy()]], view)
         )
-        # An augmentation alone is cheaper than the disk: only stages are worth remembering.
-        if len(self.prefix) == 0:
+        if self._keeps_waveforms:
             return live
         draws = self.views if view is not None else 1
         entry = self.store.get(
@@ -202,6 +202,14 @@ class Features:
         return View(
             targets, entry.how, lambda index: self._gather(entry, chosen[index.cpu().numpy()])
         )
+
+    @cached_property
+    def _keeps_waveforms(self) -> bool:
+        """No stage, or one that only normalises: cheaper than the disk, as large as the clips."""
+        if any(True for _ in self.prefix.parameters()):
+            return False
+        waveform = torch.zeros(1, self.corpus.clip_samples, device=self.device)
+        return self.prefix(waveform).shape == waveform.shape
 
     def _gather(self, entry: Entry, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(entry.gather(rows)).to(self.device)
