@@ -136,7 +136,7 @@ class Storage:
         for name, value in self._fixed.items():
             if started.get(name, value) != value:
                 raise UserError(FIXED[name].format(now=value, then=started[name]))
-        if started != self._fixed:
+        if started | self._fixed != started:
             study.set_user_attr("fixed", started | self._fixed)
 
     def _remember(self, family: str, trial: optuna.Trial, frozen: FrozenTrial) -> TrialRecord:
