@@ -28,7 +28,9 @@ class CNNTransformerRaw(nn.Sequential):
     validate on, Adam, one seed; chance is 0.25): 0.27 after 3 epochs, one or two classes predicted;
     0.28 with norm_first. At 0.001 it learns, slowly: 0.53 after 6 epochs. It reaches 0.68 with
     tokens="time", activation="relu", positions="sinusoidal", norm_first=True, dropout=0.1 and
-    feedforward=128 (changed together; which of them matters was not measured).
+    feedforward=128 (changed together; which of them matters was not measured). On 1,145 whole
+    clips of the same words, as reported and at 0.001, it has 0.65 of the test clips right after
+    6 epochs, and CNNRaw 0.56.
 
     Raises UserError for clips shorter than 43 samples, or too short for num_heads.
     """
