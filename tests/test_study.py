@@ -117,3 +117,15 @@ def test_a_node_without_the_corpus_says_so(tone_corpus, tmp_path):
     (record,) = storage.records()
     assert record.state == "failed"
     assert "FileNotFoundError" in record.extra["error"] and "elsewhere" in record.extra["error"]
+
+
+def test_what_a_killed_driver_left_of_an_ended_trial_is_cleared_up(tone_corpus, tmp_path):
+    storage = make_storage(tmp_path, [{"lr": 1e-2}, {"lr": 1e-3}], epochs=1)
+    ended = storage.next().key
+    storage.report(ended, [{"epoch": 1, "val/accuracy": 0.5}])
+    storage.finish(ended)
+    left = tmp_path / "trials" / ended
+    left.mkdir(parents=True)
+    (left / "checkpoint.pt").touch()
+    run_all(storage, tone_corpus, tmp_path)
+    assert not (tmp_path / "trials").exists()

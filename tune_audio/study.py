@@ -184,8 +184,18 @@ def run(
         ),
     ).fit()
     shutil.rmtree(scratch, ignore_errors=True)
+    for record in storage.records():  # a driver killed at a trial's end had no time to clear up
+        if record.state != "running":
+            clear_up(folder / record.key)
     with contextlib.suppress(OSError):  # it stays if something of a trial is left to be seen
         folder.rmdir()
+
+
+def clear_up(trial_folder: Path) -> None:
+    """Remove what an ended trial needs no more; the rest is kept: a model, an error."""
+    (trial_folder / CHECKPOINT).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        trial_folder.rmdir()
 
 
 class _Watch(Callback):
@@ -215,8 +225,5 @@ class _Watch(Callback):
         self.on_change(self.storage.record(trial.config["key"]))
 
     def _ended(self, trial: Any) -> None:
-        key = trial.config["key"]
-        (self.folder / key / CHECKPOINT).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # kept if there is more in it: a model, an error
-            (self.folder / key).rmdir()
+        clear_up(self.folder / trial.config["key"])
         self._changed(trial)
