@@ -22,3 +22,19 @@ def tone_corpus(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Corpus
     """Three labels, 72 + 24 + 24 clips of half a second."""
     cache = tmp_path_factory.mktemp("cache")
     return load_corpus("folder", tones, split=[0.6, 0.2, 0.2], clip_seconds=0.5, cache=cache)
+
+
+@pytest.fixture(scope="session")
+def trained(tone_corpus: Corpus):
+    """An LSTMCNN that tells the three pitches apart."""
+    from pitch_model import train  # torch is not for every test
+
+    return train(tone_corpus)
+
+
+@pytest.fixture(scope="session")
+def model(trained, tone_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which it is saved."""
+    from pitch_model import save
+
+    return save(tmp_path_factory.mktemp("pitches") / "model", trained, tone_corpus.labels)

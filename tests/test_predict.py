@@ -1,4 +1,4 @@
-"""A model of three pitches is asked about tones: what it hears, and what is said of that."""
+"""A model of three pitches is asked about tones: what is said of what it hears."""
 
 import csv
 import io
@@ -8,59 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from make_audio import tone, write_audio
-from make_tones import TONES
+from make_audio import write_audio
+from pitch_model import SAMPLES, pitch, save
 
 from tune_audio.cli import main
-from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
-from tune_audio.inference import Classifier, cut, predict_files
+from tune_audio.inference import Classifier, cut
 from tune_audio.models.lstm_cnn import LSTMCNN
-from tune_audio.models.saved import save_model
 from tune_audio.predict import answers, as_submission, find_audio, predict
 from tune_audio.thresholds import Thresholds
-
-SAMPLES = 8000
-PARAMS = {"mel_bins": 24, "channels": 16, "hidden_size": 16, "dropout": 0.0}
-
-
-def save(folder: Path, model: LSTMCNN, labels: list[str], **extra: object) -> Path:
-    save_model(
-        folder,
-        model,
-        name="lstm_cnn",
-        params=PARAMS,
-        labels=labels,
-        clip_samples=SAMPLES,
-        extra=extra,
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(tone_corpus: Corpus) -> LSTMCNN:
-    rows = tone_corpus.rows("train")
-    waveforms = torch.from_numpy(tone_corpus.waveforms(rows))
-    targets = torch.from_numpy(tone_corpus.targets[rows])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = LSTMCNN(3, SAMPLES, **PARAMS)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
-    for _ in range(25):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(waveforms), targets).backward()
-        optimizer.step()
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def model(trained: LSTMCNN, tone_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("pitches") / "model", trained, tone_corpus.labels)
-
-
-def pitch(name: str, seconds: float = 0.5) -> np.ndarray:
-    noise = 0.02 * np.random.default_rng(1).standard_normal(round(seconds * 16_000))
-    return 0.5 * tone(seconds, hertz=TONES[name]) + noise
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
@@ -71,9 +27,6 @@ def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, st
 
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
-
-
-# What is heard.
 
 
 def test_a_model_of_a_demonstration_says_so(trained, tone_corpus, tmp_path: Path, capsys) -> None:
@@ -95,55 +48,6 @@ def test_every_file_has_its_own_answer(model: Path, tones: Path, capsys) -> None
     assert all(float(row["probability"]) > float(row["runner_up_probability"]) for row in rows)
     assert all(row["label"] != row["runner_up"] for row in rows)
     assert "lstm_cnn, 3 labels" in err and "Rule" not in err
-
-
-def test_a_clip_is_heard_as_the_corpus_has_it(model: Path, tone_corpus: Corpus, tones) -> None:
-    classifier, rows = Classifier(model), tone_corpus.rows("test")
-    paths = [tones / tone_corpus.names[row] for row in rows]
-    heard, probabilities, bad = predict_files(classifier, paths)
-    wanted = classifier.probabilities(tone_corpus.waveforms(rows))
-    assert (heard, bad) == (paths, [])
-    np.testing.assert_allclose(probabilities, wanted, atol=1e-6)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
-
-
-def test_windows_of_a_long_recording_are_averaged(model: Path, tmp_path: Path) -> None:
-    samples = np.concatenate([pitch("low", 0.75), pitch("high", 0.5)])
-    path = write_audio(tmp_path / "two.wav", samples)
-    classifier = Classifier(model)
-    _, probabilities, _ = predict_files(classifier, [path])
-    waveform = np.clip(np.rint(samples * 32768), -32768, 32767) / np.float32(32768)
-    windows = np.stack([waveform[start : start + SAMPLES] for start in (0, 4000, 8000, 12000)])
-    each = classifier.probabilities(windows.astype(np.float32))
-    np.testing.assert_allclose(probabilities[0], each.mean(axis=0), atol=1e-3)
-    assert [each[0].argmax(), each[-1].argmax()] == [1, 0]  # low, high
-
-
-@pytest.mark.parametrize(
-    ("length", "starts"),
-    [
-        (8000, [0]),
-        (8001, [0]),
-        (9999, [999]),
-        (10000, [0, 2000]),
-        (12000, [0, 4000]),
-        (40000, list(range(0, 32001, 4000))),  # nine windows, as report E has
-        (41999, list(range(0, 32001, 4000))),
-        (42000, [*range(0, 32001, 4000), 34000]),
-    ],
-)
-def test_where_windows_start(length: int, starts: list[int]) -> None:
-    samples = np.arange(length).astype(np.int16)
-    windows = list(cut(samples, SAMPLES))
-    assert len(windows) == len(starts)
-    for window, start in zip(windows, starts, strict=True):
-        wanted = samples[start : start + SAMPLES] / np.float32(32768)
-        assert window.dtype == np.float32 and np.array_equal(window, wanted)
-
-
-def test_a_short_recording_is_followed_by_zeros() -> None:
-    (window,) = cut(np.full(3000, 16384, dtype=np.int16), SAMPLES)
-    assert (window[:3000] == 0.5).all() and (window[3000:] == 0).all() and len(window) == SAMPLES
 
 
 # What is said of it.

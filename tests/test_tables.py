@@ -3,6 +3,7 @@
 import csv
 import io
 import itertools
+import os
 
 import pytest
 from rich.console import Console
@@ -196,7 +197,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch, write):
     def full(descriptor):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(tables.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         write(path, [trial("a", 0, 0.5)], METRIC, "maximize")
     assert path.read_text() == "old"

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from ruamel.yaml import YAML
 
+from tune_audio.cache import publish_text
 from tune_audio.metrics import CLIP
 from tune_audio.records import TrialRecord
 from tune_audio.reporting.ranking import (
@@ -190,7 +190,7 @@ def write_leaderboard(
                 *(record.extra.get(name, "") for name in further),
             ]
         )
-    _write(path, buffer.getvalue())
+    publish_text(path, buffer.getvalue())
 
 
 def write_best(
@@ -210,7 +210,7 @@ def write_best(
     yaml = YAML(pure=True)
     yaml.default_flow_style = False
     yaml.dump(content, buffer)
-    _write(path, head + buffer.getvalue())
+    publish_text(path, head + buffer.getvalue())
 
 
 def _table(title: str, caption: str | None) -> Table:
@@ -277,14 +277,3 @@ def _count(group: Sequence[TrialRecord], name: str) -> str:
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict) else value
-
-
-def _write(path: Path, text: str) -> None:
-    # Through a temporary file beside it: a reader sees the old text or the new, never a part.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
