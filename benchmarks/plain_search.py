@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch.nn import functional as F
 
-import tune_audio._torchaudio  # noqa: F401
+import tune_audio.features._torchaudio  # noqa: F401
 
 # isort: split
 import transformers
@@ -24,10 +24,11 @@ from transformers import (
     Wav2Vec2ForSequenceClassification,
 )
 
-from tune_audio.augment import augment
-from tune_audio.cache import cache_folder
 from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.data.corpus import Corpus, load_corpus
+from tune_audio.data.corpus import Corpus
+from tune_audio.data.load import load_corpus
+from tune_audio.features.augment import augment
+from tune_audio.folders import cache_folder
 from tune_audio.space import load_space
 
 CLASSES = {

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import tune_audio._torchaudio  # noqa: F401
+import tune_audio.features._torchaudio  # noqa: F401
 
 # isort: split
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel

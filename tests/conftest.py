@@ -9,7 +9,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from make_tones import write_tones
 
-from tune_audio.data.corpus import Corpus, load_corpus
+from tune_audio.data.corpus import Corpus
+from tune_audio.data.load import load_corpus
 
 
 @pytest.fixture(scope="session")

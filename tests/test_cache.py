@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tune_audio.cache import cache_folder, publish_text, published_folder
+from tune_audio.folders import cache_folder
+from tune_audio.publish import publish_text, published_folder
 
 
 def test_the_environment_names_the_folder():

@@ -13,10 +13,11 @@ from pitch_model import SAMPLES, pitch, save
 
 from tune_audio.cli import main
 from tune_audio.errors import UserError
-from tune_audio.inference import Classifier, cut
+from tune_audio.inference.classifier import Classifier
+from tune_audio.inference.recordings import cut
+from tune_audio.inference.thresholds import Thresholds
 from tune_audio.models.lstm_cnn import LSTMCNN
 from tune_audio.predict import answers, as_submission, find_audio, predict
-from tune_audio.thresholds import Thresholds
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:

@@ -8,20 +8,21 @@ import pytest
 import torch
 from make_audio import make_kaggle
 
-from tune_audio.data.commands import LABELS
+from tune_audio.data.datasets.commands import LABELS
 from tune_audio.errors import UserError
-from tune_audio.inference import find_model
+from tune_audio.inference.find import find_model
 from tune_audio.models.lstm_cnn import LSTMCNN
 from tune_audio.models.saved import save_model
 from tune_audio.predict import predict
 from tune_audio.space import load_space
-from tune_audio.storage import Plan, Storage
 from tune_audio.thresholds import (
     Thresholds,
     accuracy12,
     thresholds,
     tune_thresholds,
 )
+from tune_audio.tuning.family_study import Plan
+from tune_audio.tuning.storage import Storage
 
 WORDS = ["yes", "no", "bed", "silence", "marvin"]
 

@@ -1,12 +1,30 @@
-"""What the command lines have in common: how they end when something is wrong."""
+"""What the command lines have in common: options, the console, and how they end."""
 
 import sys
 import traceback
 from typing import NoReturn
 
 import click
+from rich.console import Console
 
 INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+LOG_COLUMNS = 150  # of a log or a pipe: as wide as the tables are
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# Read by `main` from the arguments themselves, for it is to hold while they are read, too.
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="A.B=VALUE",
+    help="Change anything in the space, e.g. --set params.lr='[1e-3, 1e-4]'.",
+)
+cache_gb_option = click.option(
+    "--cache-gb", type=float, help="Most that cached features may take on disk."
+)
 
 
 def main(command: click.Command) -> NoReturn:
@@ -32,3 +50,9 @@ def main(command: click.Command) -> NoReturn:
         reason = " ".join(str(error).split()) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
         sys.exit(1)
+
+
+def make_console() -> Console:
+    """Standard output; a log or a pipe is as wide as the tables are."""
+    console = Console()
+    return console if console.is_terminal else Console(width=LOG_COLUMNS)

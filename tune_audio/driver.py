@@ -3,28 +3,32 @@
 import contextlib
 import csv
 import io
-import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from tune_audio.cache import cache_folder, publish_text
 from tune_audio.data.clips import SPLITS
-from tune_audio.data.corpus import Corpus, load_corpus
-from tune_audio.demo import is_demonstration
+from tune_audio.data.corpus import Corpus
+from tune_audio.data.load import load_corpus
 from tune_audio.errors import UserError
-from tune_audio.metrics import direction
-from tune_audio.records import TrialRecord
+from tune_audio.folders import cache_folder
+from tune_audio.publish import publish_text
+from tune_audio.reporting.markdown import note
 from tune_audio.reporting.progress import Progress
+from tune_audio.reporting.ranking import Ranking
+from tune_audio.reporting.records import TrialRecord
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
-from tune_audio.storage import Plan, Storage
-from tune_audio.tracking import Mirror
+from tune_audio.tracking.mirror import Mirror
+from tune_audio.training.metrics import direction
+from tune_audio.tuning.demo import is_demonstration
+from tune_audio.tuning.family_study import Plan
+from tune_audio.tuning.storage import Storage
 
 # The feature store may take this share of what is free on its disk.
 DISK_SHARE = 0.5
-LOG_COLUMNS = 150
 
 
 class Driver:
@@ -37,11 +41,12 @@ class Driver:
         self, run: RunFolder, space: SearchSpace, console: Console, cache_gb: float | None = None
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
-        self.direction = direction(space.search.metric)
+        self.metric, self.direction = space.search.metric, direction(space.search.metric)
         self.demonstration = is_demonstration(space)
         self._mirror: Mirror | None = None
         self.finished = False  # set when everything asked for has been run
-        self.best_values: dict[str, float] = {}  # of each family, for the search's run in MLflow
+        self.searched: Ranking | None = None  # what the search's run in MLflow is to say at its end
+        self.retrained: list[TrialRecord] = []
 
     def __enter__(self) -> "Driver":
         return self
@@ -51,7 +56,10 @@ class Driver:
             return
         status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
         files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
-        if complaint := self._mirror.close(status, self.best_values, files):
+        best = self.searched.best if self.searched else {}
+        summary = {family: record.value for family, record in best.items()}
+        text = note(self.searched, self.retrained) if best else ""
+        if complaint := self._mirror.close(status, summary, files, text):
             self.console.print(f"MLflow    {complaint}")
 
     def connect(self) -> Mirror:
@@ -60,14 +68,18 @@ class Driver:
             name = f"{self.space.name}-demonstration" if self.demonstration else self.space.name
             tags = {"run": self.run.name, "demonstration": str(self.demonstration).lower()}
             self._mirror = Mirror(
-                name, self.run.id, self.space.to_dict(), **self.ranking, tags=tags
+                name,
+                self.run.id,
+                self.space.to_dict(),
+                metric=self.metric,
+                direction=self.direction,
+                tags=tags,
             )
         return self._mirror
 
-    @property
-    def ranking(self) -> dict[str, str]:
-        """By what trials are compared: the keyword arguments of every table."""
-        return {"metric": self.space.search.metric, "direction": self.direction}
+    def rank(self, records: Sequence[TrialRecord]) -> Ranking:
+        """Trials as this search compares them."""
+        return Ranking(records, self.metric, self.direction)
 
     def search_storage(self, corpus: Corpus) -> Storage:
         """The studies of the search itself: all of a grid, or so many trials a family."""
@@ -92,11 +104,14 @@ class Driver:
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
     ) -> list[TrialRecord]:
         """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
-        from tune_audio.study import run  # Ray is loaded once everything else is known to be right
+        # Ray is loaded once everything else is known to be right.
+        from tune_audio.tuning.study import run
 
         totals, mirror = storage.totals(), self.connect()
         features = cache_folder() / "features"
-        with Progress(**self.ranking, epochs=storage.epochs, console=self.console) as progress:
+        with Progress(
+            self.metric, self.direction, storage.epochs, console=self.console
+        ) as progress:
 
             def on_change(record: TrialRecord) -> None:
                 progress.update(storage.records(), totals)
@@ -148,14 +163,3 @@ def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Cor
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
     return corpus
-
-
-def make_console() -> Console:
-    """Standard output; a log or a pipe is as wide as the tables are."""
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_COLUMNS)
-
-
-def runs_folder() -> Path:
-    """Where searches are kept: runs/ in the working directory, or TUNE_AUDIO_RUNS."""
-    return Path(os.environ.get("TUNE_AUDIO_RUNS", "runs")).absolute()

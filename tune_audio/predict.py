@@ -17,17 +17,24 @@ import numpy as np
 from rich.table import Column, Table
 from rich.text import Text
 
-from tune_audio.cache import publish_text
-from tune_audio.cli import main
+from tune_audio.cli import (
+    CONTEXT,
+    debug_option,
+    main,
+    make_console,
+)
 from tune_audio.data.audio import audio_files, printable
-from tune_audio.data.commands import UNKNOWN
-from tune_audio.data.kaggle_speech import submission_clips
+from tune_audio.data.datasets.commands import UNKNOWN
+from tune_audio.data.datasets.kaggle_speech import submission_clips
+from tune_audio.data.datasets.silence import SILENCE
 from tune_audio.data.progress import tracking
-from tune_audio.data.silence import SILENCE
-from tune_audio.driver import make_console, runs_folder
 from tune_audio.errors import UserError
-from tune_audio.inference import Classifier, find_model, predict_files
-from tune_audio.thresholds import Thresholds, twelve
+from tune_audio.folders import runs_folder
+from tune_audio.inference.classifier import Classifier
+from tune_audio.inference.find import find_model
+from tune_audio.inference.recordings import predict_files
+from tune_audio.inference.thresholds import Thresholds, twelve
+from tune_audio.publish import publish_text
 
 PATH = click.Path(path_type=Path)
 SHOWN = 40  # rows on a terminal; --output has all
@@ -107,7 +114,7 @@ def as_submission(paths: Sequence[Path], labels: Sequence[str]) -> str:
     return "".join(f"{fname},{label}\n" for fname, label in [("fname", "label"), *sorted(rows)])
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(context_settings=CONTEXT)
 @click.argument("model")
 @click.argument("audio", nargs=-1, required=True, type=PATH)
 @click.option("--output", metavar="FILE", type=PATH, help="Write a CSV file.")
@@ -128,7 +135,7 @@ def as_submission(paths: Sequence[Path], labels: Sequence[str]) -> str:
     type=click.FloatRange(0, 1),
     help="The same for silence, which goes before unknown. Report B: 0.3.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 def predict(
     model: str,
     audio: tuple[Path, ...],
@@ -136,7 +143,6 @@ def predict(
     kaggle: Path | None,
     unknown_below: float | None,
     silence_below: float | None,
-    debug: bool,
 ) -> int:
     """Say what is heard in AUDIO: files, or folders and all below.
 

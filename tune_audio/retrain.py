@@ -5,30 +5,33 @@ python -m tune_audio.retrain RUN
 
 import click
 
-from tune_audio.cli import INTERRUPTED, main
+from tune_audio.cli import (
+    CONTEXT,
+    INTERRUPTED,
+    cache_gb_option,
+    debug_option,
+    main,
+    make_console,
+    set_option,
+)
 from tune_audio.data.corpus import Corpus
-from tune_audio.driver import Driver, make_console, open_data, runs_folder
+from tune_audio.driver import Driver, open_data
 from tune_audio.errors import UserError
-from tune_audio.records import TrialRecord
-from tune_audio.reporting.ranking import ranked
+from tune_audio.folders import runs_folder
+from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.tables import retrain_table
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import load_space
-from tune_audio.storage import Plan, Storage
+from tune_audio.tuning.family_study import Plan
+from tune_audio.tuning.storage import Storage
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=CONTEXT)
 @click.argument("run")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="A.B=VALUE",
-    help="Change the space, e.g. --set retrain.labels=same --set retrain.top=3.",
-)
-@click.option("--cache-gb", type=float, help="Most that cached features may take on disk.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None, debug: bool) -> int:
+@set_option
+@cache_gb_option
+@debug_option
+def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int:
     """Retrain the best of RUN (its name, its folder, or 'latest') and test each once.
 
     What was retrained already is not run again.
@@ -49,11 +52,11 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
     corpus: the search's own.
     """
     how = driver.space.retrain
-    searched = driver.search_storage(corpus).records()
+    searched = driver.rank(driver.search_storage(corpus).records())
     plans = []
     for family in driver.space.families.values():
-        best = ranked((r for r in searched if r.family == family.name), driver.direction)
-        configurations = [_seeded(r, i) for r in best[: how.top] for i in range(how.repeats)]
+        best = searched.of(family.name).order[: how.top]
+        configurations = [_seeded(record, i) for record in best for i in range(how.repeats)]
         if configurations:
             plans.append(Plan(family, configurations))
     if not plans:
@@ -71,8 +74,8 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
         corpus=corpus.fingerprint,
     )
     folder = driver.run.path / storage.study
-    records = driver.execute(storage, corpus, folder, test=True)
-    driver.console.print(retrain_table(searched, records, **driver.ranking))
+    driver.searched, driver.retrained = searched, driver.execute(storage, corpus, folder, test=True)
+    driver.console.print(retrain_table(searched, driver.retrained))
     return storage.finished()
 
 

@@ -10,24 +10,33 @@ from typing import Any
 
 import click
 
-from tune_audio.cache import cache_folder, publish_text
-from tune_audio.check import check_models
-from tune_audio.cli import INTERRUPTED, main
+from tune_audio.cli import (
+    CONTEXT,
+    INTERRUPTED,
+    cache_gb_option,
+    debug_option,
+    main,
+    make_console,
+    set_option,
+)
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
-from tune_audio.demo import announce, demonstration, is_demonstration, named
-from tune_audio.driver import Driver, make_console, open_data, runs_folder
+from tune_audio.driver import Driver, open_data
 from tune_audio.errors import UserError
-from tune_audio.reporting.ranking import best_of_families
-from tune_audio.reporting.tables import best_by_tables, leaderboard, write_best, write_leaderboard
-from tune_audio.resolve import resolve
+from tune_audio.folders import cache_folder, runs_folder
+from tune_audio.publish import publish_text
+from tune_audio.reporting.files import write_best, write_leaderboard
+from tune_audio.reporting.tables import best_by_tables, leaderboard
 from tune_audio.retrain import retrain_best
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, list_spaces, load_space
-from tune_audio.storage import Storage
+from tune_audio.tuning.check import check_models
+from tune_audio.tuning.demo import announce, demonstration, is_demonstration, named
+from tune_audio.tuning.resolve import resolve
+from tune_audio.tuning.storage import Storage
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(context_settings=CONTEXT)
 @click.option("--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file.")
 @click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
 @click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
@@ -41,19 +50,13 @@ from tune_audio.storage import Storage
 )
 @click.option("--epochs", type=int, help="Epochs a trial (train.epochs).")
 @click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="A.B=VALUE",
-    help="Change anything in the space, e.g. --set params.lr='[1e-3, 1e-4]'.",
-)
+@set_option
 @click.option("--name", help="Name of the run; default: the space and the time.")
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
 @click.option("--no-retrain", is_flag=True, help="Stop after the search.")
-@click.option("--cache-gb", type=float, help="Most that cached features may take on disk.")
+@cache_gb_option
 @click.option("--dry-run", is_flag=True, help="Show what would be run, run nothing.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 def search(
     space: str | None,
     data: str | None,
@@ -68,7 +71,6 @@ def search(
     no_retrain: bool,
     cache_gb: float | None,
     dry_run: bool,
-    debug: bool,
 ) -> int:
     """Find the best audio classifier for labelled audio.
 
@@ -106,7 +108,7 @@ def search(
     chosen = named(chosen)
     chosen = resolve(chosen, console)
     if dry_run:
-        from tune_audio.dry_run import show
+        from tune_audio.tuning.dry_run import show
 
         show(chosen, console)
         return 0
@@ -132,14 +134,13 @@ def search(
 
 def search_families(driver: Driver, storage: Storage, corpus: Corpus) -> bool:
     """Run every trial of the space; show and write its tables. False if interrupted."""
-    records = driver.execute(storage, corpus, driver.run.trials)
-    best = best_of_families(records, driver.direction)
-    driver.best_values = {family: record.value for family, record in best.items()}
-    write_leaderboard(driver.run.leaderboard, records, **driver.ranking)
-    write_best(driver.run.best, records, **driver.ranking)
+    ranking = driver.rank(driver.execute(storage, corpus, driver.run.trials))
+    driver.searched = ranking
+    write_leaderboard(driver.run.leaderboard, ranking)
+    write_best(driver.run.best, ranking)
     if storage.finished():
-        driver.console.print(leaderboard(records, **driver.ranking))
-        for table in best_by_tables(records, **driver.ranking).values():
+        driver.console.print(leaderboard(ranking))
+        for table in best_by_tables(ranking).values():
             driver.console.print(table)
     return storage.finished()
 

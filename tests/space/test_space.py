@@ -8,7 +8,7 @@ import pytest
 from tune_audio.errors import UserError
 from tune_audio.models import MODELS
 from tune_audio.space import list_spaces, load_space
-from tune_audio.train_params import TrainParams
+from tune_audio.training.train_params import TrainParams
 
 
 def suggest(family, **fixed):

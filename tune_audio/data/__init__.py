@@ -6,10 +6,10 @@ and a line here. Where the owners allow downloading, the same file has
 """
 
 DATASETS = {
-    "speech_commands": "tune_audio.data.speech_commands:speech_commands",
-    "folder": "tune_audio.data.folder:folder",
-    "speech_commands12": "tune_audio.data.speech_commands:speech_commands12",
-    "kaggle_speech": "tune_audio.data.kaggle_speech:kaggle_speech",
-    "esc50": "tune_audio.data.esc50:esc50",
-    "fsd50k": "tune_audio.data.fsd50k:fsd50k",
+    "speech_commands": "tune_audio.data.datasets.speech_commands:speech_commands",
+    "folder": "tune_audio.data.datasets.folder:folder",
+    "speech_commands12": "tune_audio.data.datasets.speech_commands:speech_commands12",
+    "kaggle_speech": "tune_audio.data.datasets.kaggle_speech:kaggle_speech",
+    "esc50": "tune_audio.data.datasets.esc50:esc50",
+    "fsd50k": "tune_audio.data.datasets.fsd50k:fsd50k",
 }

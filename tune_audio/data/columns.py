@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tune_audio.data.clips import Clip
-from tune_audio.data.split import Selection, clip_id
+from tune_audio.data.names import clip_id
+from tune_audio.data.selection import Selection
 
 
 def columns(selection: Selection, rows: np.ndarray) -> dict[str, np.ndarray]:

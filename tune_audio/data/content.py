@@ -20,7 +20,7 @@ import soxr
 from tune_audio.data.audio import BadAudio, open_regular
 from tune_audio.data.clips import SAMPLE_RATE, SPLITS
 from tune_audio.data.progress import Track
-from tune_audio.data.split import Selection
+from tune_audio.data.selection import Selection
 
 CORPUS_FORMAT = 2
 # A file changed twice within a tick of the file system's clock looks unchanged after the first;

@@ -15,7 +15,7 @@ from tune_audio.data.audio import BadAudio, printable, read_audio
 from tune_audio.data.clips import SAMPLE_RATE, Clip
 from tune_audio.data.columns import columns
 from tune_audio.data.progress import Track
-from tune_audio.data.split import Selection
+from tune_audio.data.selection import Selection
 
 # What is decoded and not yet written: it bounds memory, whatever the size of the data set.
 CLIPS_IN_FLIGHT = 256

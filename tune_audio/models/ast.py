@@ -10,7 +10,7 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
-from tune_audio.features import KaldiFbank
+from tune_audio.features.spectrograms import KaldiFbank
 from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
 

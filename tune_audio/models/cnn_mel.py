@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio._torchaudio import torchaudio
 from tune_audio.errors import UserError
-from tune_audio.features import LogMel
+from tune_audio.features._torchaudio import torchaudio
+from tune_audio.features.spectrograms import LogMel
 
 CONV_CHANNELS = (32, 64, 128)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features import LogMel
+from tune_audio.features.spectrograms import LogMel
 from tune_audio.models.attention import sinusoidal_positions
 
 

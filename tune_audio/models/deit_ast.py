@@ -8,7 +8,7 @@ import transformers
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features import KaldiFbank
+from tune_audio.features.spectrograms import KaldiFbank
 from tune_audio.models.ast import MeanOfTwoTokens, Transformer
 from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 

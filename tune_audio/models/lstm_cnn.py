@@ -6,7 +6,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
-from tune_audio.features import LogMel
+from tune_audio.features.spectrograms import LogMel
 
 
 class LSTMCNN(nn.Sequential):

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
-from tune_audio.features import LogMel
+from tune_audio.features.spectrograms import LogMel
 
 
 class Residual(nn.Sequential):

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 # transformers' models import torchaudio themselves, which needs ours to have come first.
-import tune_audio._torchaudio  # noqa: F401
+import tune_audio.features._torchaudio  # noqa: F401
 from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features import LogMel, MelAmplitude
+from tune_audio.features.spectrograms import LogMel, MelAmplitude
 
 FEATURES = {"log_mel": LogMel, "mel_amplitude": MelAmplitude}
 

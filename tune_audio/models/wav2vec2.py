@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
-from tune_audio.features import ZeroMeanUnitVariance
+from tune_audio.features.spectrograms import ZeroMeanUnitVariance
 from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
 

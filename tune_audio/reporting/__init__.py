@@ -1,0 +1,1 @@
+"""What was run, put into words, tables and files."""

@@ -12,10 +12,10 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from tune_audio.records import TrialRecord
-from tune_audio.reporting.ranking import Direction, best_of_families, seconds, varying
-from tune_audio.reporting.remaining import ENDED, seconds_left
-from tune_audio.reporting.tables import NOT_RUN, format_metric, format_params
+from tune_audio.reporting.ranking import Direction, Ranking
+from tune_audio.reporting.records import ENDED, TrialRecord
+from tune_audio.reporting.remaining import seconds_left
+from tune_audio.reporting.values import NOT_RUN, format_metric, format_params
 
 REFRESHES_PER_SECOND = 2
 LINE_SECONDS = 30.0
@@ -122,11 +122,11 @@ class Progress:
         return list(dict.fromkeys([*self._totals, *(record.family for record in self._records)]))
 
     def _best(self, family: str) -> str:
-        mine = [record for record in self._records if record.family == family]
-        best = best_of_families(mine, self._direction).get(family)
-        if best is None:
+        ranking = Ranking(self._records, self._metric, self._direction).of(family)
+        if not ranking.order:
             return NOT_RUN
-        params = format_params(best, varying(mine))
+        best = ranking.order[0]
+        params = format_params(best, ranking.varying)
         return format_metric(best.value) + (f" ({params})" if params else "")
 
     def _counts(self, family: str) -> tuple[str, list[TrialRecord], Counter]:
@@ -178,7 +178,7 @@ class Progress:
 
 
 def _spent(records: Sequence[TrialRecord]) -> float:
-    return sum(seconds(record) for record in records)
+    return sum(record.seconds for record in records)
 
 
 def _epochs(running: Sequence[TrialRecord]) -> str:

@@ -1,40 +1,69 @@
-"""Which trial is better, and which hyperparameters were searched: what every table is made of.
+"""Which trial is better, and which hyperparameters were searched: what every table is made of."""
 
-The better value comes first and, between equal values, the lower trial number. Trials that
-failed, or have no finite value yet, are not ranked.
-"""
-
-import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
-from tune_audio.records import TrialRecord
+from tune_audio.reporting.records import TrialRecord
+from tune_audio.reporting.values import format_value, identity, in_order
 
 Direction = Literal["maximize", "minimize"]
 
 REPORT_ORDER = ("lr", "batch_size", "augment")  # report A, tables 4.2, 4.3 and 4.4
 
 
-def ranked(records: Iterable[TrialRecord], direction: Direction) -> list[TrialRecord]:
-    """The trials that have a finite value and did not fail, best first."""
-    sign = -1.0 if direction == "maximize" else 1.0
-    valued = [
-        record
-        for record in records
-        if record.state != "failed" and record.value is not None and math.isfinite(record.value)
-    ]
-    return sorted(valued, key=lambda record: (sign * record.value, record.number, record.family))
+@dataclass(frozen=True)
+class Ranking:
+    """The trials of a search, ranked once; all tables and files are drawn from it.
 
+    records: of all trials. metric, direction: by what they are compared. The better value comes
+    first and, between equal values, the lower trial number. Trials that failed, or have no finite
+    value yet, are not ranked.
+    """
 
-def best_of_families(
-    records: Iterable[TrialRecord], direction: Direction
-) -> dict[str, TrialRecord]:
-    """The best trial of each family that has one, the best family first."""
-    best: dict[str, TrialRecord] = {}
-    for record in ranked(records, direction):
-        best.setdefault(record.family, record)
-    return best
+    records: Sequence[TrialRecord]
+    metric: str
+    direction: Direction
+
+    @cached_property
+    def order(self) -> list[TrialRecord]:
+        """The trials that have a finite value and did not fail, best first."""
+        sign = -1.0 if self.direction == "maximize" else 1.0
+        valued = [
+            (sign * record.value, record.number, record.family, record)
+            for record in self.records
+            if record.state != "failed" and record.value is not None and math.isfinite(record.value)
+        ]
+        return [record for *_, record in sorted(valued, key=lambda entry: entry[:3])]
+
+    @cached_property
+    def best(self) -> dict[str, TrialRecord]:
+        """The best trial of each family that has one, the best family first."""
+        best: dict[str, TrialRecord] = {}
+        for record in self.order:
+            best.setdefault(record.family, record)
+        return best
+
+    @cached_property
+    def varying(self) -> dict[str, list[Any]]:
+        """See `varying`."""
+        return varying(self.records)
+
+    def of(self, family: str) -> "Ranking":
+        """The trials of one family."""
+        mine = [record for record in self.records if record.family == family]
+        return Ranking(mine, self.metric, self.direction)
+
+    def best_by(self, parameter: str) -> dict[str, dict[str, TrialRecord]]:
+        """The best trial for each family and (formatted) value of a hyperparameter."""
+        best: dict[str, dict[str, TrialRecord]] = {}
+        for record in self.order:
+            if parameter in record.params:
+                row = best.setdefault(record.family, {})
+                row.setdefault(format_value(record.params[parameter]), record)
+        return best
 
 
 def families(records: Iterable[TrialRecord]) -> list[str]:
@@ -60,38 +89,3 @@ def varying(records: Iterable[TrialRecord]) -> dict[str, list[Any]]:
     rank = {name: place for place, name in enumerate(REPORT_ORDER)}
     names.sort(key=lambda name: rank.get(name, len(rank)))
     return {name: in_order(list(values[name].values())) for name in names}
-
-
-def best_by_values(
-    records: Iterable[TrialRecord], parameter: str, direction: Direction
-) -> dict[str, dict[str, TrialRecord]]:
-    """The best trial for each family and (formatted) value of a hyperparameter."""
-    best: dict[str, dict[str, TrialRecord]] = {}
-    for record in ranked(records, direction):
-        if parameter in record.params:
-            row = best.setdefault(record.family, {})
-            row.setdefault(format_value(record.params[parameter]), record)
-    return best
-
-
-def seconds(record: TrialRecord) -> float:
-    """The wall-clock time of a trial's epochs, in seconds."""
-    return sum(epoch.get("epoch_seconds", 0.0) for epoch in record.epochs)
-
-
-def format_value(value: Any) -> str:
-    """A hyperparameter as people write it: 0.001, 1e-05, none, [2, 4]."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "none" if value is None else str(value)
-
-
-def in_order(values: Sequence[Any]) -> list[Any]:
-    """Numbers ascending; anything else as it came."""
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    return sorted(values) if numbers else list(values)
-
-
-def identity(value: Any) -> str:
-    """A hashable stand-in for a hyperparameter's value, equal where the values are."""
-    return json.dumps(value, sort_keys=True, default=repr)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import mean
 
-from tune_audio.records import TrialRecord
-from tune_audio.reporting.ranking import seconds
+from tune_audio.reporting.records import ENDED, TrialRecord
 
-ENDED = ("complete", "stopped", "failed")
 # The first epoch of a trial may compute what the others read, so one epoch tells nothing.
 TELLING_EPOCHS = 2
 
@@ -27,16 +25,17 @@ def seconds_left(
     left = 0.0
     for family, total in totals.items():
         mine = [record for record in records if record.family == family]
-        ended = [seconds(record) for record in mine if record.state in ENDED]
+        ended = [record.seconds for record in mine if record.state in ENDED]
         if len(ended) >= total:
             continue
         running = [record for record in mine if record.state == "running"]
         whole = ended or [
-            seconds(record) + (epochs - len(record.epochs)) * record.epochs[-1]["epoch_seconds"]
+            record.seconds + (epochs - len(record.epochs)) * record.epochs[-1]["epoch_seconds"]
             for record in running
             if len(record.epochs) >= TELLING_EPOCHS
         ]
         if not whole:
             return None
-        left += max(0.0, (total - len(ended)) * mean(whole) - sum(map(seconds, running)))
+        spent = sum(record.seconds for record in running)
+        left += max(0.0, (total - len(ended)) * mean(whole) - spent)
     return left

@@ -3,13 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import optuna
+from typing import Any, Protocol
 
 Conditions = Mapping[str, tuple[Any, ...]]
 MOST_LISTED = 100_000
+
+
+class Suggests(Protocol):
+    """What draws values: the part of an optuna.Trial that is needed here."""
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int: ...
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None, log: bool
+    ) -> float: ...
 
 
 def holds(conditions: Conditions, chosen: Mapping[str, Any]) -> bool:
@@ -24,7 +33,7 @@ class Fixed:
     value: Any
     when: Conditions = field(default_factory=dict)
 
-    def suggest(self, trial: "optuna.Trial", name: str) -> Any:
+    def suggest(self, trial: Suggests, name: str) -> Any:
         return self.value
 
     def values(self) -> tuple[Any, ...]:
@@ -44,7 +53,7 @@ class Choice:
     choices: tuple[Any, ...]
     when: Conditions = field(default_factory=dict)
 
-    def suggest(self, trial: "optuna.Trial", name: str) -> Any:
+    def suggest(self, trial: Suggests, name: str) -> Any:
         return trial.suggest_categorical(name, self.choices)
 
     def values(self) -> tuple[Any, ...]:
@@ -71,7 +80,7 @@ class Range:
     step: int | float | None = None
     when: Conditions = field(default_factory=dict)
 
-    def suggest(self, trial: "optuna.Trial", name: str) -> int | float:
+    def suggest(self, trial: Suggests, name: str) -> int | float:
         if isinstance(self.low, int):
             return trial.suggest_int(name, self.low, self.high, step=self.step or 1, log=self.log)
         return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)

@@ -7,14 +7,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tune_audio.errors import UserError
-from tune_audio.space.domains import MOST_LISTED, Domain, holds
-from tune_audio.train_params import TrainParams
-
-if TYPE_CHECKING:
-    import optuna
+from tune_audio.space.domains import MOST_LISTED, Domain, Suggests, holds
+from tune_audio.training.train_params import TrainParams
 
 
 def decision_order(domains: Mapping[str, Domain]) -> list[str]:
@@ -39,7 +36,7 @@ class Family:
     domains: dict[str, Domain]
     resources: dict[str, float] = field(default_factory=dict)
 
-    def suggest(self, trial: "optuna.Trial") -> dict[str, Any]:
+    def suggest(self, trial: Suggests) -> dict[str, Any]:
         """A configuration: fixed values, and what the trial suggests for the rest.
 
         A parameter whose `when` does not hold is neither suggested nor in the configuration.

@@ -1,18 +1,14 @@
 """Search spaces as YAML 1.2 files, and changes to them from the command line."""
 
 import difflib
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.reader import ReaderError
-
 from tune_audio.errors import UserError
 from tune_audio.space.mistakes import unknown
 from tune_audio.space.space import SearchSpace
+from tune_audio.space.yaml_text import read_yaml
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -64,38 +60,6 @@ def load_space(
             raise UserError(f"--checkpoint: {family!r}: {problem}")
         raw = _apply(raw, (f"models.{family}.checkpoint", checkpoint))
     return SearchSpace.from_dict(raw, name=path.stem, models=models)
-
-
-def read_yaml(text: str, source: str) -> Any:
-    """YAML 1.2 as dicts, lists and scalars; equal keys and tags that run code are errors.
-
-    Raises UserError of one line: source, line number, problem.
-    """
-    yaml = YAML(typ="safe", pure=True)
-    try:
-        return yaml.load(text)
-    except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise UserError(f"{source}, line {line}: a character YAML does not allow") from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        problem = " ".join(str(error.problem or error.context).split())
-        raise UserError(f"{source}, line {line}: no valid YAML: {problem}") from None
-    except (YAMLError, ValueError) as error:
-        problem = " ".join(str(error).split())
-        raise UserError(f"{source}: no valid YAML: {problem}") from None
-
-
-def write_yaml(value: Mapping[str, Any]) -> str:
-    """YAML 1.2 in the given order, innermost lists and mappings on a line of their own."""
-    yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style = None
-    # A grid's order is the order of its parameters: sorted keys would be another grid.
-    yaml.sort_base_mapping_type_on_output = False
-    stream = io.StringIO()
-    yaml.dump(value, stream)
-    return stream.getvalue()
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from tune_audio.data import DATASETS
 from tune_audio.models import MODELS
 from tune_audio.space.mistakes import Mistakes, convert, unknown
-from tune_audio.train_params import TrainParams
+from tune_audio.training.train_params import TrainParams
 
 # Arguments of load_corpus that are no options of the data set: the caller decides them.
 _NOT_IN_A_SPACE = {"name", "root", "cache", "progress"}
@@ -46,7 +46,7 @@ def train_parameters() -> dict[str, Parameter]:
 
 def corpus_parameters() -> dict[str, Parameter]:
     """What `data:` may say about every data set, besides its name."""
-    from tune_audio.data.corpus import load_corpus
+    from tune_audio.data.load import load_corpus
 
     every = keyword_parameters(load_corpus)
     options = {name: every[name] for name in every if name not in _NOT_IN_A_SPACE}

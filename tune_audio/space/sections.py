@@ -8,7 +8,6 @@ from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict
 
 from tune_audio.data import DATASETS
-from tune_audio.metrics import names as metric_names
 from tune_audio.space.mistakes import Mistakes, unknown
 from tune_audio.space.parameters import (
     check_keywords,
@@ -16,6 +15,7 @@ from tune_audio.space.parameters import (
     dataset_parameters,
     keyword_parameters,
 )
+from tune_audio.training.metrics import names as metric_names
 
 
 class _Section(BaseModel):

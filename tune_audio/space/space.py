@@ -21,6 +21,7 @@ from tune_audio.space.sections import (
     read_search,
     take_epochs,
 )
+from tune_audio.space.yaml_text import write_yaml
 
 SECTIONS = ("name", "data", "train", "search", "params", "models", "retrain")
 
@@ -91,8 +92,6 @@ class SearchSpace:
 
     def to_yaml(self) -> str:
         """`to_dict` as YAML 1.2, which `load_space` reads."""
-        from tune_audio.space.files import write_yaml
-
         return write_yaml(self.to_dict())
 
 

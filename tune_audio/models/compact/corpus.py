@@ -11,9 +11,9 @@ from numpy.random import Generator
 from rich.progress import Progress
 from torch import Tensor
 
-from tune_audio.data import rooms
 from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.data.synthetic import SPEECH_COMMANDS_WORDS, synthesize
+from tune_audio.data.synthesis import rooms
+from tune_audio.data.synthesis.synthetic import SPEECH_COMMANDS_WORDS, synthesize
 
 WORDS = tuple((Path(__file__).parent / "words.txt").read_text().split())
 if overlap := set(WORDS) & set(SPEECH_COMMANDS_WORDS):

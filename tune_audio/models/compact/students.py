@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # first, for transformers imports torchaudio, which fails where only this file's shim has not run
-import tune_audio._torchaudio  # noqa: F401
+import tune_audio.features._torchaudio  # noqa: F401
 
 # isort: split
 import torch
@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.features import KaldiFbank, ZeroMeanUnitVariance
+from tune_audio.features.spectrograms import KaldiFbank, ZeroMeanUnitVariance
 from tune_audio.models.compact.corpus import WORDS
 from tune_audio.models.compact.teacher import FRAMES, MEL_BINS, spec_augment
 

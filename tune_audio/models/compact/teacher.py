@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tune_audio.features import KaldiFbank
+from tune_audio.features.spectrograms import KaldiFbank
 from tune_audio.models.compact.corpus import WORDS, Corpus, Hearing
 
 MEL_BINS = 64

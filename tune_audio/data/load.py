@@ -1,0 +1,172 @@
+"""A corpus of a data set: found in the cache, or decoded into it."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated, Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from filelock import FileLock, Timeout
+
+from tune_audio.data import DATASETS
+from tune_audio.data.clips import Listing
+from tune_audio.data.content import content_key, describe, recordings, status_of
+from tune_audio.data.corpus import Corpus
+from tune_audio.data.decode import write_corpus
+from tune_audio.data.progress import say, tracking
+from tune_audio.data.selection import Selection, check_coverage, select_clips
+from tune_audio.data.windows import check_windows
+from tune_audio.errors import UserError
+from tune_audio.publish import publish_text, published_folder
+
+SHOWN_BAD_FILES = 3
+
+
+def load_corpus(
+    name: str,
+    root: Path,
+    *,
+    labels: list[str] | Literal["all"] = "all",
+    clips_per_label: Annotated[int, Ge(1)] | None = None,
+    split: Literal["official", "auto"] | tuple[float, float, float] = "official",
+    split_by: Literal["label", "speaker", "auto"] = "label",
+    clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
+    max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
+    seed: int = 0,
+    cache: Path,
+    progress: bool = False,
+    **dataset_options: Any,
+) -> Corpus:
+    """The corpus of data set `name` in folder `root`, from the cache or decoded into it.
+
+    The rest of the data set's options go to its listing function. One process decodes while others
+    wait for it. Raises UserError for a wrong choice, "auto" among them, which is for
+    `survey.assume` to decide; for a folder that does not fit, more than `max_bad_share` of
+    unreadable recordings, and files that change while they are read.
+    """
+    _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds)
+    root = Path(root).absolute()
+    listing = list_clips(name, root, **dataset_options)
+    check_windows(listing, clip_seconds)
+    selection = select_clips(
+        listing,
+        root,
+        labels=labels,
+        clips_per_label=clips_per_label,
+        split=split,
+        split_by=split_by,
+        seed=seed,
+    )
+    try:
+        corpus = _find_or_build(selection, clip_seconds, Path(cache).absolute(), progress)
+    except OSError as error:
+        raise UserError(
+            f"cache folder {cache}: {error.strerror or error}. "
+            "Make room there, or set TUNE_AUDIO_CACHE to another folder."
+        ) from error
+    _check_bad_share(corpus.skipped, len(recordings(selection)), max_bad_share)
+    train = corpus.targets[corpus.rows("train")]
+    columns = np.flatnonzero(train.any(axis=0)) if corpus.multi_label else np.unique(train)
+    check_coverage(corpus.labels, {corpus.labels[column] for column in columns}, corpus.split)
+    return corpus
+
+
+def list_clips(name: str, root: Path, **dataset_options: Any) -> Listing:
+    """All clips of data set `name` in folder `root`, nothing decoded. Raises UserError."""
+    if name not in DATASETS:
+        raise UserError(f"data.name: got {name!r}; allowed are {', '.join(DATASETS)}.")
+    if not root.is_dir():
+        raise UserError(
+            f"data.root: {root} is not a folder. Give the folder of {name} with --data FOLDER"
+            " (or let --download fetch it, where the data set can be downloaded)."
+        )
+    try:
+        return resolve_name(DATASETS[name])(root, **dataset_options)
+    except OSError as error:
+        raise UserError(f"data.root: {error.filename or root}: {error.strerror}.") from error
+
+
+def _refuse_auto(**choices: Any) -> None:
+    if undecided := [name for name, value in choices.items() if value == "auto"]:
+        raise UserError(
+            f"data.{undecided[0]}: is still auto, which a new search decides; give a value here."
+        )
+
+
+def _find_or_build(
+    selection: Selection, clip_seconds: float, cache: Path, progress: bool
+) -> Corpus:
+    corpora = cache / "corpora"
+    files = recordings(selection)
+    description = describe(selection, clip_seconds)
+    status = status_of(files, description)
+    seen = corpora / "seen" / status.key
+    if seen.is_file() and (corpus := _open_if_whole(corpora / seen.read_text())):
+        return corpus
+
+    def check_unchanged() -> None:
+        if status_of(files, description).key != status.key:
+            raise UserError("data.root: recordings changed while they were read; run it again.")
+
+    with ThreadPoolExecutor(_thread_count()) as threads, tracking(progress) as track:
+        folder = corpora / content_key(files, description, threads, track)
+        with _locked(folder, progress):
+            if not _open_if_whole(folder):
+                with published_folder(folder) as partial:
+                    write_corpus(
+                        partial,
+                        selection,
+                        clip_seconds=clip_seconds,
+                        threads=threads,
+                        track=track,
+                    )
+                    check_unchanged()
+    check_unchanged()
+    if status.settled:
+        publish_text(seen, folder.name)
+    return Corpus.open(folder)
+
+
+def _open_if_whole(folder: Path) -> Corpus | None:
+    try:
+        return Corpus.open(folder)
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        return None
+
+
+@contextmanager
+def _locked(folder: Path, progress: bool) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if progress:
+            say("Another process is decoding these recordings; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _thread_count() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_bad_share(skipped: list[tuple[str, str]], total: int, max_bad_share: float) -> None:
+    if len(skipped) <= max_bad_share * total:
+        return
+    shown = "; ".join(f"{path} {reason}" for path, reason in skipped[:SHOWN_BAD_FILES])
+    more = f"; and {len(skipped) - SHOWN_BAD_FILES} more" if len(skipped) > SHOWN_BAD_FILES else ""
+    raise UserError(
+        f"data.max_bad_share: {len(skipped)} of {total} recordings cannot be used, more than "
+        f"{max_bad_share:g} of them: {shown}{more}. Repair or remove them, or raise the share."
+    )

@@ -1,0 +1,1 @@
+"""Audio that is made here, for demonstrations and for the compact backbones."""

@@ -1,0 +1,1 @@
+"""From waveforms to what a trained stage is given: computed once, kept for all trials."""

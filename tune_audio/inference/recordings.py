@@ -1,0 +1,80 @@
+"""Recordings of any length, heard by a model of short clips in overlapping windows."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from tune_audio.data.audio import BadAudio, read_audio
+from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.windows import window_starts
+from tune_audio.inference.classifier import BATCH, Classifier
+
+
+def predict_files(
+    classifier: Classifier,
+    paths: Sequence[Path],
+    track: Callable[[Iterable, str, int], Iterable] = lambda items, description, total: items,
+) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
+    """Paths that could be used, probabilities (n, L) of those, and (path, reason) of the others.
+
+    The probabilities of a recording's windows are averaged. track: see `data.progress.tracking`.
+    """
+    sums, counts = np.zeros((len(paths), len(classifier.labels))), np.zeros(len(paths), dtype=int)
+    bad: list[tuple[Path, str]] = []
+
+    def windows() -> Iterator[tuple[int, np.ndarray]]:
+        for row, samples in enumerate(track(_decoded(paths), "Listening", len(paths))):
+            if isinstance(samples, BadAudio):
+                bad.append((paths[row], str(samples)))
+            else:
+                yield from ((row, window) for window in cut(samples, classifier.clip_samples))
+
+    waiting = windows()
+    while batch := list(itertools.islice(waiting, BATCH)):
+        rows, waveforms = zip(*batch, strict=True)
+        np.add.at(sums, list(rows), classifier.probabilities(np.stack(waveforms)))
+        np.add.at(counts, list(rows), 1)
+    usable = np.flatnonzero(counts)
+    return [paths[i] for i in usable], sums[usable] / counts[usable, None], bad
+
+
+def cut(samples: np.ndarray, clip_samples: int) -> Iterator[np.ndarray]:
+    """float32 windows (clip_samples,) in [-1, 1) of a recording, int16 (samples,) at 16 kHz.
+
+    A shorter recording is followed by zeros, and of one less than a quarter longer the centre is
+    taken, as in `Corpus.waveforms`. A longer one is covered by windows that start every half clip,
+    where a corpus without windows has its centre alone.
+    """
+    length, clip = len(samples) / SAMPLE_RATE, clip_samples / SAMPLE_RATE
+    starts = [round(s * SAMPLE_RATE) for s in window_starts(length, clip, clip / 2)]
+    if len(starts) == 1:
+        starts = [max(0, len(samples) - clip_samples) // 2]
+    for start in starts:
+        heard = samples[start : start + clip_samples]
+        window = np.zeros(clip_samples, dtype=np.float32)
+        window[: len(heard)] = heard * np.float32(2.0**-15)
+        yield window
+
+
+def _decoded(paths: Sequence[Path]) -> Iterator[np.ndarray | BadAudio]:
+    """Recordings or why they cannot be used, in order; decoded a few ahead, not all at once."""
+    count = os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as threads:
+        ahead: deque = deque()
+        for path in paths:
+            ahead.append(threads.submit(_decode, path))
+            if len(ahead) > 2 * count:
+                yield ahead.popleft().result()
+        yield from (future.result() for future in ahead)
+
+
+def _decode(path: Path) -> np.ndarray | BadAudio:
+    try:
+        return read_audio(path)
+    except BadAudio as reason:
+        return reason

@@ -1,0 +1,68 @@
+"""A search as files: all of its trials as CSV, the best of them as YAML."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tune_audio.publish import publish_text
+from tune_audio.reporting.ranking import Ranking
+from tune_audio.reporting.records import ENDED
+
+
+def write_leaderboard(path: Path, ranking: Ranking) -> None:
+    """Write every trial with every hyperparameter as CSV, ranked ones first; never half a file.
+
+    The further metrics are those after the last epoch of a trial that was not stopped.
+    """
+    records = ranking.records
+    order = {id(record): rank for rank, record in enumerate(ranking.order, start=1)}
+    names = list(dict.fromkeys(name for record in records for name in record.params))
+    further = sorted({name for r in records for name in r.extra if name.startswith("val/")})
+    run = ("epochs_run", "train_seconds", "state", "error")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["rank", "trial", "family", *names, ranking.metric, *run, *further])
+    for record in sorted(records, key=lambda r: (order.get(id(r), math.inf), r.family, r.number)):
+        writer.writerow(
+            [
+                order.get(id(record), ""),
+                record.key,
+                record.family,
+                *(_cell(record.params.get(name, "")) for name in names),
+                "" if record.value is None else record.value,
+                len(record.epochs),
+                round(record.seconds, 3),
+                record.state,
+                record.extra.get("error", ""),
+                *(record.extra.get(name, "") for name in further),
+            ]
+        )
+    publish_text(path, buffer.getvalue())
+
+
+def write_best(path: Path, ranking: Ranking) -> None:
+    """Write the best configuration of each family, with its value, as YAML; never half a file."""
+    metric, records = ranking.metric, ranking.records
+    ended = sum(record.state in ENDED for record in records)
+    content = {
+        family: {metric: float(record.value), "trial": record.key, "params": record.params}
+        for family, record in ranking.best.items()
+    }
+    head = (
+        f"# The best configuration of each family by {metric} ({ranking.direction}), the best\n"
+        f"# family first, after {ended} of {len(records)} trials.\n"
+    )
+    buffer = io.StringIO()
+    yaml = YAML(pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(content, buffer)
+    publish_text(path, head + buffer.getvalue())
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value

@@ -1,0 +1,1 @@
+"""What was run, copied to MLflow; the search never waits for it."""

@@ -1,0 +1,110 @@
+"""One MLflow store, as far as it holds the runs of one search."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from tune_audio.errors import UserError
+
+# Which of its views MLflow's page opens the experiment in.
+KIND = ("mlflow.experimentKind", "custom_model_development")
+
+
+@dataclass
+class KnownRun:
+    """What the store has of a run, so that only what is new is written."""
+
+    id: str
+    artifact_uri: str
+    start_ms: int
+    status: str
+    state: str | None  # None: nothing but the run itself was written
+    epochs: int
+
+
+class Store:
+    """The experiment of a store and, in it, the runs that are tagged as of one search.
+
+    search_id: the search's own for ever. Raises UserError for an experiment that is deleted.
+    """
+
+    def __init__(self, uri: str, search_id: str) -> None:
+        # Hashed, because MLflow's filter language has no way to quote a quotation mark.
+        self.search = hashlib.sha256(search_id.encode()).hexdigest()[:16]
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        with _alone_in(uri):
+            self.client = MlflowClient(tracking_uri=uri)
+            self._experiment = self._find_experiment()
+
+    def find_runs(self) -> dict[tuple[str | None, str | None], KnownRun]:
+        """The search's runs by (study, trial); its own run is (None, None)."""
+        found: dict[tuple[str | None, str | None], KnownRun] = {}
+        mine = f"tags.`tune_audio.search` = '{self.search}'"
+        token: str | None = None
+        while token != "":
+            page = self.client.search_runs([self._experiment], mine, page_token=token)
+            for run in page:
+                tags = run.data.tags
+                found[tags.get("tune_audio.study"), tags.get("tune_audio.trial")] = _known(run)
+            token = page.token or ""
+        return found
+
+    def create_run(self, name: str, tags: Mapping[str, str], start_ms: int) -> KnownRun:
+        """A run of the search, with these tags besides those that all of its runs have."""
+        tags = {"mlflow.source.name": "tune_audio", "tune_audio.search": self.search, **tags}
+        return _known(self.client.create_run(self._experiment, start_ms, tags, name))
+
+    def _find_experiment(self) -> str:
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "tune_audio"
+        if self.client.get_experiment_by_name(name) is None:
+            with suppress(MlflowException):  # another search may create it at this very moment
+                self.client.create_experiment(name)
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage == "deleted":
+            raise UserError(
+                f"MLFLOW_EXPERIMENT_NAME: the experiment '{name}' is deleted or cannot be made; "
+                "restore it in MLflow or name another"
+            )
+        if KIND[0] not in experiment.tags:
+            self.client.set_experiment_tag(experiment.experiment_id, *KIND)
+        return experiment.experiment_id
+
+
+@contextmanager
+def _alone_in(uri: str) -> Iterator[None]:
+    """Two processes that create the tables of one sqlite file at once break it: one at a time."""
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    database = Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(database.with_name(f".{database.name}.lock")):
+        yield
+
+
+def _known(run: Run) -> KnownRun:
+    tags = run.data.tags
+    return KnownRun(
+        id=run.info.run_id,
+        artifact_uri=run.info.artifact_uri,
+        start_ms=run.info.start_time,
+        status=run.info.status,
+        state=tags.get("tune_audio.state"),
+        epochs=int(tags.get("tune_audio.epochs", 0)),
+    )
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)

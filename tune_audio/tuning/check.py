@@ -1,0 +1,70 @@
+"""What is wrong with a space for these recordings, found before Ray starts."""
+
+import itertools
+import pkgutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
+from tune_audio.models import MODELS
+from tune_audio.space import Family, Search, SearchSpace
+from tune_audio.training.metrics import check_metric
+from tune_audio.training.train_params import TrainParams
+from tune_audio.tuning.samplers import kinds_of_configurations
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def check_models(space: SearchSpace, corpus: Corpus) -> None:
+    """Find what is wrong with a family before Ray starts, by building its kinds of models.
+
+    Raises UserError, with all families' mistakes: a checkpoint that cannot be had, an augmentation
+    or loss that is not for this model or this data, a metric or folds that this data set has not.
+    """
+    from tune_audio.training.folds import assign_folds  # these two know torch
+    from tune_audio.training.learner import check_configuration
+
+    check_metric(space.search.metric.removeprefix("val/"), multi_label=corpus.multi_label)
+    if space.search.folds:
+        assign_folds(corpus, space.search.folds)
+    mistakes = []
+    for family in space.families.values():
+        model_class = pkgutil.resolve_name(MODELS[family.model])
+        for i, (keywords, trainings) in enumerate(_by_model(family, space.search)):
+            try:
+                model = model_class(len(corpus.labels), corpus.clip_samples, **keywords)
+                if i == 0:
+                    _check_clips(model, corpus.clip_samples)
+                for params in trainings:
+                    check_configuration(model, params, corpus)
+            except UserError as error:
+                mistakes.append(f"models.{family.name}: {error.message}")
+    if mistakes:
+        raise UserError("\n  ".join(dict.fromkeys(mistakes)))
+
+
+def _check_clips(model: "nn.Sequential", clip_samples: int) -> None:
+    """UserError where clips are too short, or else not what the model's layers can take."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            model.eval()(torch.zeros(1, clip_samples))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"data.clip_seconds: got {clip_samples / SAMPLE_RATE:g}, with which it does not run "
+            f"({reason}); longer clips may help"
+        ) from error
+
+
+def _by_model(family: Family, search: Search) -> Iterator[tuple[dict[str, Any], list[TrainParams]]]:
+    """The models of a family, and what each may be trained with; see `kinds_of_configurations`."""
+    pairs = [family.split(c) for c in kinds_of_configurations(family, search.sampler)]
+    pairs.sort(key=lambda pair: repr(pair[1]))
+    for _, alike in itertools.groupby(pairs, key=lambda pair: repr(pair[1])):
+        trainings, (keywords, *_) = zip(*alike, strict=True)
+        yield keywords, list(trainings)
