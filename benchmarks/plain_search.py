@@ -24,7 +24,6 @@ from transformers import (
     Wav2Vec2ForSequenceClassification,
 )
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 from tune_audio.features.augment import augment
@@ -47,8 +46,12 @@ def features_of(
         waveforms[i, : len(clip)] = clip[: corpus.clip_samples]
     if names != "none":
         generators = [np.random.default_rng([0, int(c), draw]) for c in corpus.clip_ids[rows]]
-        waveforms = augment(names, torch.from_numpy(waveforms), generators, corpus.noise).numpy()
-    return extractor(list(waveforms), sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+        waveforms = augment(
+            names, torch.from_numpy(waveforms), generators, corpus.sample_rate, corpus.noise
+        ).numpy()
+    return extractor(
+        list(waveforms), sampling_rate=corpus.sample_rate, return_tensors="pt"
+    ).input_values
 
 
 def run_trial(corpus: Corpus, root: str, family: str, params: dict, epochs: int) -> float:

@@ -24,7 +24,7 @@ import tune_audio.features._torchaudio  # noqa: F401
 # isort: split
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModel
 
-from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.synthesis import SAMPLE_RATE
 
 TASKS = {
     4: ("yes", "no", "stop", "go"),

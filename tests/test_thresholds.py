@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from make_audio import make_kaggle
+from make_audio import RATE, make_kaggle
 
 from tune_audio.data.datasets.commands import LABELS
 from tune_audio.errors import UserError
@@ -119,10 +119,10 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params, labels = {"mel_bins": 16, "channels": 8, "hidden_size": 8}, ["bed", "cat", "no", "yes"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        weights = LSTMCNN(4, 1_600, **params).eval()
+        weights = LSTMCNN(4, 1_600, RATE, **params).eval()
     folder = tmp_path / "model"
-    how = {"name": "lstm_cnn", "params": params, "labels": labels, "clip_samples": 1_600}
-    save_model(folder, weights, **how, extra={})
+    how = {"name": "lstm_cnn", "params": params, "labels": labels}
+    save_model(folder, weights, **how, clip_samples=1_600, sample_rate=RATE, extra={})
     return folder
 
 

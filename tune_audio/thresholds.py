@@ -19,7 +19,6 @@ from tune_audio.cli import (
     main,
     make_console,
 )
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.datasets.commands import LABELS, UNKNOWN
 from tune_audio.data.datasets.silence import SILENCE
 from tune_audio.data.load import load_corpus
@@ -103,8 +102,9 @@ def _on_validation(
     classifier: Classifier, root: Path, settings: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, L) and true classes (n,) of the validation split."""
-    seconds = {"clip_seconds": classifier.clip_samples / SAMPLE_RATE}
-    corpus = load_corpus(root=root, cache=cache_folder(), progress=True, **settings | seconds)
+    rate = classifier.sample_rate
+    form = {"clip_seconds": classifier.clip_samples / rate, "sample_rate": rate}
+    corpus = load_corpus(root=root, cache=cache_folder(), progress=True, **settings | form)
     rows = corpus.rows("validation")
     classes = np.array([LABELS.index(label) for label in twelve(corpus.labels)])
     targets = classes[corpus.targets[rows]]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from make_audio import tone, write_audio
+from make_audio import RATE, tone, write_audio
 
 from tune_audio.data.audio import BadAudio, audio_files, duration_seconds, read_audio
 
@@ -20,7 +20,7 @@ def peak_hertz(samples: np.ndarray) -> float:
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_any_rate_and_channel_count_becomes_the_same_tone(tmp_path, rate, channels):
     samples = np.repeat(tone(1.0, rate)[:, None], channels, axis=1)
-    decoded = read_audio(write_audio(tmp_path / "x.wav", samples, rate))
+    decoded = read_audio(write_audio(tmp_path / "x.wav", samples, rate), sample_rate=RATE)
     assert decoded.dtype == np.int16
     assert decoded.shape == (16_000,)
     assert peak_hertz(decoded) == pytest.approx(1_000, abs=1.5)
@@ -29,7 +29,8 @@ def test_any_rate_and_channel_count_becomes_the_same_tone(tmp_path, rate, channe
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
 def test_every_format_keeps_the_tone(tmp_path, suffix):
-    decoded = read_audio(write_audio(tmp_path / f"x.{suffix}", tone(1.0, 44_100), 44_100))
+    path = write_audio(tmp_path / f"x.{suffix}", tone(1.0, 44_100), 44_100)
+    decoded = read_audio(path, sample_rate=RATE)
     assert len(decoded) == pytest.approx(16_000, abs=1_200)
     assert peak_hertz(decoded) == pytest.approx(1_000, abs=5)
 
@@ -37,34 +38,36 @@ def test_every_format_keeps_the_tone(tmp_path, suffix):
 def test_opus_in_ogg(tmp_path):
     path = tmp_path / "x.opus"
     soundfile.write(path, tone(1.0), 16_000, format="OGG", subtype="OPUS")
-    assert peak_hertz(read_audio(path)) == pytest.approx(1_000, abs=5)
+    assert peak_hertz(read_audio(path, sample_rate=RATE)) == pytest.approx(1_000, abs=5)
 
 
 def test_sixteen_bits_at_16_khz_are_kept_exactly(tmp_path):
     samples = np.random.default_rng(0).integers(-32_768, 32_768, 5_000).astype(np.int16)
-    assert (read_audio(write_audio(tmp_path / "x.wav", samples)) == samples).all()
+    assert (read_audio(write_audio(tmp_path / "x.wav", samples), sample_rate=RATE) == samples).all()
 
 
 def test_channels_are_averaged(tmp_path):
     stereo = np.stack([np.full(100, 0.5), np.full(100, -0.25)], axis=1)
-    assert (read_audio(write_audio(tmp_path / "x.wav", stereo)) == 4_096).all()
+    assert (read_audio(write_audio(tmp_path / "x.wav", stereo), sample_rate=RATE) == 4_096).all()
 
 
 def test_a_stretch_and_the_centre(tmp_path):
     ramp = np.arange(16_000, dtype=np.int16)
     path = write_audio(tmp_path / "x.wav", ramp)
-    stretch = read_audio(path, start_seconds=0.25, seconds=0.5)
+    stretch = read_audio(path, sample_rate=RATE, start_seconds=0.25, seconds=0.5)
     assert (stretch == ramp[4_000:12_000]).all()
-    assert (read_audio(path, longest_seconds=0.5) == ramp[4_000:12_000]).all()
-    assert (read_audio(path, start_seconds=0.75, seconds=1.0) == ramp[12_000:]).all()
+    assert (read_audio(path, sample_rate=RATE, longest_seconds=0.5) == ramp[4_000:12_000]).all()
+    assert (
+        read_audio(path, sample_rate=RATE, start_seconds=0.75, seconds=1.0) == ramp[12_000:]
+    ).all()
     with pytest.raises(BadAudio, match="ends before second 2"):
-        read_audio(path, start_seconds=2.0, seconds=1.0)
+        read_audio(path, sample_rate=RATE, start_seconds=2.0, seconds=1.0)
 
 
 def test_loud_floats_are_clipped_not_wrapped(tmp_path):
     path = tmp_path / "x.wav"
     soundfile.write(path, np.array([2.0, -2.0] * 50), 16_000, subtype="FLOAT")
-    assert set(read_audio(path).tolist()) == {32_767, -32_768}
+    assert set(read_audio(path, sample_rate=RATE).tolist()) == {32_767, -32_768}
 
 
 def cut(path: Path, share: float = 0.5) -> Path:
@@ -117,7 +120,7 @@ def test_a_bad_file_has_a_reason(tmp_path, case):
     make, reason = BAD[case]
     path = make(tmp_path / "x.wav")
     with pytest.raises(BadAudio, match=reason):
-        read_audio(path)
+        read_audio(path, sample_rate=RATE)
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg"])
@@ -126,18 +129,18 @@ def test_a_cut_compressed_file_is_not_read_as_a_short_one(tmp_path, suffix, shar
     noise = np.random.default_rng(0).normal(0, 0.1, 80_000)
     path = cut(write_audio(tmp_path / f"x.{suffix}", noise), share)
     with pytest.raises(BadAudio):
-        read_audio(path)
+        read_audio(path, sample_rate=RATE)
 
 
 def test_a_flac_that_claims_too_much_is_not_allocated(tmp_path):
     with pytest.raises(BadAudio, match="claims 4294967 seconds"):
-        read_audio(flac_claiming_2_to_the_36_frames(tmp_path / "x.flac"))
+        read_audio(flac_claiming_2_to_the_36_frames(tmp_path / "x.flac"), sample_rate=RATE)
 
 
 def test_more_than_an_hour_is_refused_by_its_header(tmp_path):
     path = write_audio(tmp_path / "x.flac", np.zeros(3_601 * 4_000, dtype=np.int16), 4_000)
     with pytest.raises(BadAudio, match="claims 3601 seconds"):
-        read_audio(path)
+        read_audio(path, sample_rate=RATE)
 
 
 def test_a_fifo_does_not_hang(tmp_path):
@@ -147,7 +150,7 @@ def test_a_fifo_does_not_hang(tmp_path):
 
     def read() -> None:
         with pytest.raises(BadAudio) as caught:
-            read_audio(path)
+            read_audio(path, sample_rate=RATE)
         reasons.append(str(caught.value))
 
     thread = threading.Thread(target=read, daemon=True)
@@ -161,7 +164,7 @@ def test_a_name_that_is_not_utf8(tmp_path):
     bad = os.path.join(os.fsencode(tmp_path), b"\xff.wav")
     os.rename(good, bad)
     with pytest.raises(BadAudio, match="not UTF-8"):
-        read_audio(Path(os.fsdecode(bad)))
+        read_audio(Path(os.fsdecode(bad)), sample_rate=RATE)
 
 
 def test_duration_is_of_the_header(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_audio import make_class_folder, tone, write_audio
+from make_audio import RATE, make_class_folder, tone, write_audio
 
 from tune_audio.data import content
 from tune_audio.data import load as module
@@ -84,7 +84,7 @@ def test_a_changed_file_is_seen_though_its_size_and_time_are_the_same(load, root
     if settled:
         make_older(root)
     before, old = load(), path.stat()
-    samples = read_audio(path)[::-1]
+    samples = read_audio(path, sample_rate=RATE)[::-1]
     with path.open("r+b") as file:
         file.seek(44)
         file.write(samples.tobytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from make_audio import make_class_folder, make_speech_commands, tone, write_audio
+from make_audio import RATE, make_class_folder, make_speech_commands, tone, write_audio
 
 from tune_audio.data.audio import read_audio
 from tune_audio.data.corpus import Corpus
@@ -42,10 +42,12 @@ def test_what_a_corpus_holds(load, root):
     assert corpus.clip_ids.dtype == np.uint64 and len(set(corpus.clip_ids.tolist())) == 20
     for row, name in enumerate(corpus.names):
         samples = corpus.samples[corpus.start[row] :][: corpus.length[row]]
-        assert (samples == read_audio(root / name)).all()
+        assert (samples == read_audio(root / name, sample_rate=RATE)).all()
         assert corpus.labels[corpus.targets[row]] == name.split("/")[0]
     assert [len(noise) for noise in corpus.noise] == [8_000]
-    assert (corpus.noise[0] == read_audio(root / "_background_noise_" / "rain.wav")).all()
+    assert (
+        corpus.noise[0] == read_audio(root / "_background_noise_" / "rain.wav", sample_rate=RATE)
+    ).all()
     rows = [corpus.rows(split).tolist() for split in ("train", "validation", "test")]
     assert [*rows[0], *rows[1], *rows[2]] == list(range(20))
 
@@ -61,7 +63,7 @@ def test_waveforms_are_padded_at_the_end_and_cut_to_their_centre(tmp_path, load)
     waves = corpus.waveforms(order)
     assert waves.dtype == np.float32 and waves.shape == (12, 1_600)
     for wave, row in zip(waves, order, strict=True):
-        whole = read_audio(root / corpus.names[row])
+        whole = read_audio(root / corpus.names[row], sample_rate=RATE)
         cut = max(0, len(whole) - 1_600) // 2
         expected = np.zeros(1_600, dtype=np.float32)
         expected[: min(len(whole), 1_600)] = whole[cut:][:1_600] / 32_768

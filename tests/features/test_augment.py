@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from make_audio import RATE
 from torch import Tensor
 
 from tune_audio.errors import UserError
@@ -45,7 +46,9 @@ def test_noise_has_the_ratio_that_was_drawn(
     speech: Tensor, recordings: list[np.ndarray], recorded: bool
 ) -> None:
     background = recordings if recorded else []
-    noisy = noise(speech, generators(6), noise=background, snr_low_db=3.0, snr_high_db=17.0)
+    noisy = noise(
+        speech, generators(6), sample_rate=RATE, noise=background, snr_low_db=3.0, snr_high_db=17.0
+    )
     drawn = torch.tensor([g.uniform(3.0, 17.0) for g in generators(6)], dtype=torch.float32)
     assert len(drawn.unique()) == 6
     torch.testing.assert_close(snr_db(speech, noisy), drawn, atol=0.01, rtol=0)
@@ -53,7 +56,7 @@ def test_noise_has_the_ratio_that_was_drawn(
 
 def test_noise_comes_from_the_recordings(speech: Tensor) -> None:
     ramp = np.arange(20_000, dtype=np.int16)
-    added = noise(speech, generators(6), noise=[ramp]) - speech
+    added = noise(speech, generators(6), sample_rate=RATE, noise=[ramp]) - speech
     slopes = added.diff(dim=-1)
     assert ((slopes / slopes.mean(-1, keepdim=True) - 1).abs() < 0.05).all()
     offsets = (added[:, 0] / slopes.mean(-1)).round()
@@ -61,7 +64,7 @@ def test_noise_comes_from_the_recordings(speech: Tensor) -> None:
 
 
 def test_a_short_recording_is_repeated(speech: Tensor, recordings: list[np.ndarray]) -> None:
-    added = noise(speech, generators(6), noise=recordings[2:]) - speech
+    added = noise(speech, generators(6), sample_rate=RATE, noise=recordings[2:]) - speech
     torch.testing.assert_close(added[:, :900], added[:, 900:1800], atol=1e-6, rtol=0)
     assert added.abs().amax(-1).min() > 0
 
@@ -69,14 +72,14 @@ def test_a_short_recording_is_repeated(speech: Tensor, recordings: list[np.ndarr
 def test_silence_stays_finite(speech: Tensor, recordings: list[np.ndarray]) -> None:
     speech[2] = 0
     for background in (recordings, [], [np.zeros(9000, dtype=np.int16)]):
-        noisy = noise(speech, generators(6), noise=background)
+        noisy = noise(speech, generators(6), sample_rate=RATE, noise=background)
         assert noisy.isfinite().all()
         assert noisy[2].abs().max() == 0
     assert torch.equal(noisy, speech)  # the last background was silent
 
 
 def test_colours_differ_in_slope() -> None:
-    drawn = module._coloured(generators(60), 16_000, ())
+    drawn = module._coloured(generators(60), RATE, RATE)
     power = torch.fft.rfft(drawn).abs().square()
     low, high = power[:, 100:200].mean(-1), power[:, 4000:4100].mean(-1)
     slope = torch.log10(low / high) / np.log10(4050 / 150)  # of power: 0, 1 and 2
@@ -85,7 +88,7 @@ def test_colours_differ_in_slope() -> None:
 
 def test_time_mask_zeroes_one_stretch(speech: Tensor) -> None:
     speech = speech.abs() + 0.1
-    masked = time_mask(speech, generators(6), max_fraction=0.5)
+    masked = time_mask(speech, generators(6), sample_rate=RATE, max_fraction=0.5)
     zero = masked == 0
     assert torch.equal(masked[~zero], speech[~zero])
     assert (zero.diff(dim=-1).sum(-1) <= 2).all()
@@ -96,7 +99,7 @@ def test_time_mask_zeroes_one_stretch(speech: Tensor) -> None:
 
 @pytest.mark.parametrize("max_fraction", [0.0, 1.0])
 def test_time_mask_at_its_limits(speech: Tensor, max_fraction: float) -> None:
-    masked = time_mask(speech, generators(6), max_fraction=max_fraction)
+    masked = time_mask(speech, generators(6), sample_rate=RATE, max_fraction=max_fraction)
     assert masked.shape == speech.shape
     assert torch.equal(masked, speech) == (max_fraction == 0)
 
@@ -112,7 +115,7 @@ def pitches(waveforms: Tensor) -> Tensor:
 
 
 def test_time_shift_moves_and_leaves_silence(speech: Tensor) -> None:
-    shifted = time_shift(speech, generators(6), max_seconds=0.1)
+    shifted = time_shift(speech, generators(6), sample_rate=RATE, max_seconds=0.1)
     shifts = [int(g.integers(-1600, 1601)) for g in generators(6)]
     assert min(shifts) < 0 < max(shifts)
     for before, after, shift in zip(speech, shifted, shifts, strict=True):
@@ -123,12 +126,12 @@ def test_time_shift_moves_and_leaves_silence(speech: Tensor) -> None:
 
 
 def test_a_shift_longer_than_the_clip_leaves_nothing_but_is_no_error(speech: Tensor) -> None:
-    shifted = time_shift(speech, generators(6), max_seconds=60.0)
+    shifted = time_shift(speech, generators(6), sample_rate=RATE, max_seconds=60.0)
     assert (shifted.abs().amax(-1) == 0).any()
 
 
 def test_gain_is_what_was_drawn_in_db(speech: Tensor) -> None:
-    louder = gain(speech, generators(6), max_db=12.0)
+    louder = gain(speech, generators(6), sample_rate=RATE, max_db=12.0)
     drawn = torch.tensor([g.uniform(-12, 12) for g in generators(6)], dtype=torch.float32)
     ratios = louder.square().mean(-1) / speech.square().mean(-1)
     torch.testing.assert_close(10 * torch.log10(ratios), drawn, atol=1e-3, rtol=0)
@@ -137,7 +140,7 @@ def test_gain_is_what_was_drawn_in_db(speech: Tensor) -> None:
 
 
 def test_speed_changes_pitch_by_its_factor() -> None:
-    played = speed(tones(1000.0), generators(6))
+    played = speed(tones(1000.0), generators(6), sample_rate=RATE)
     factors = torch.tensor([g.uniform(0.9, 1.1) for g in generators(6)], dtype=torch.float32)
     assert factors.max() - factors.min() > 0.05
     torch.testing.assert_close(pitches(played) / 1000.0, factors, atol=1e-3, rtol=0)
@@ -145,14 +148,16 @@ def test_speed_changes_pitch_by_its_factor() -> None:
 
 def test_speed_keeps_length_and_middle() -> None:
     slope = torch.arange(8001.0).repeat(2, 1) - 4000
-    faster = speed(slope, generators(2), slowest=2.0, fastest=2.0)
+    faster = speed(slope, generators(2), sample_rate=RATE, slowest=2.0, fastest=2.0)
     outside = torch.arange(8001).sub(4000).abs() > 2000
     assert faster.shape == slope.shape
     torch.testing.assert_close(faster[:, ~outside], 2 * slope[:, ~outside])
     assert not faster[:, outside].any()
-    slower = speed(slope, generators(2), slowest=0.5, fastest=0.5)
+    slower = speed(slope, generators(2), sample_rate=RATE, slowest=0.5, fastest=0.5)
     torch.testing.assert_close(slower, slope / 2)
-    assert torch.equal(speed(slope, generators(2), slowest=1.0, fastest=1.0), slope)
+    assert torch.equal(
+        speed(slope, generators(2), sample_rate=RATE, slowest=1.0, fastest=1.0), slope
+    )
 
 
 @pytest.mark.parametrize("names", [*OF_WAVEFORMS, BOTH])
@@ -161,9 +166,9 @@ def test_a_draw_does_not_depend_on_the_batch(
     speech: Tensor, recordings: list[np.ndarray], names: str, recorded: bool
 ) -> None:
     background = recordings if recorded else []
-    together = augment(names, speech, generators(6), background)
+    together = augment(names, speech, generators(6), RATE, background)
     alone = torch.cat(
-        [augment(names, speech[i : i + 1], generators(1, i), background) for i in range(6)]
+        [augment(names, speech[i : i + 1], generators(1, i), RATE, background) for i in range(6)]
     )
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-6)
 
@@ -173,7 +178,7 @@ def test_the_input_is_not_modified(
     speech: Tensor, recordings: list[np.ndarray], names: str
 ) -> None:
     before = speech.clone()
-    after = augment(names, speech, generators(6), recordings)
+    after = augment(names, speech, generators(6), RATE, recordings)
     assert torch.equal(speech, before)
     assert after.dtype == torch.float32
     assert torch.equal(after, before) == (names == "none")
@@ -181,17 +186,24 @@ def test_the_input_is_not_modified(
 
 def test_names_are_applied_in_turn(speech: Tensor, recordings: list[np.ndarray]) -> None:
     own = generators(6)
-    expected = time_mask(noise(speech, own, noise=recordings), own, noise=recordings)
-    assert torch.equal(augment(BOTH, speech, generators(6), recordings), expected)
+    expected = time_mask(
+        noise(speech, own, sample_rate=RATE, noise=recordings),
+        own,
+        sample_rate=RATE,
+        noise=recordings,
+    )
+    assert torch.equal(augment(BOTH, speech, generators(6), RATE, recordings), expected)
 
 
 def test_augmentations_of_spectrograms_leave_waveforms_alone(speech: Tensor) -> None:
-    alone = augment("gain", speech, generators(6))
-    assert torch.equal(augment("frequency_mask+gain+frame_mask", speech, generators(6)), alone)
+    alone = augment("gain", speech, generators(6), RATE)
+    assert torch.equal(
+        augment("frequency_mask+gain+frame_mask", speech, generators(6), RATE), alone
+    )
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(speech: Tensor) -> None:
     with pytest.raises(UserError, match=r"time_masks.*did you mean time_mask\?"):
-        augment("noise+time_masks", speech, generators(6))
+        augment("noise+time_masks", speech, generators(6), RATE)
     with pytest.raises(UserError, match="Allowed: none, noise, time_mask"):
-        augment("", speech, generators(6))
+        augment("", speech, generators(6), RATE)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from make_audio import RATE
 from make_checkpoints import tiny_ast, tiny_wav2vec2
 from torch import Tensor, nn
 
@@ -37,7 +38,7 @@ def stages_of(model: nn.Sequential, parameters: list[nn.Parameter]) -> set[str]:
     ],
 )
 def test_the_head_of_wav2vec2_is_projector_and_classifier(freeze, trained, tmp_path):
-    model = Wav2Vec2(4, 16_000, checkpoint=tiny_wav2vec2(tmp_path), freeze=freeze)
+    model = Wav2Vec2(4, 16_000, RATE, checkpoint=tiny_wav2vec2(tmp_path), freeze=freeze)
     backbone, head = split_head(split_model(model)[1])
     assert stages_of(model, backbone) == trained
     assert stages_of(model, head) == {"projector", "classifier"}
@@ -45,14 +46,14 @@ def test_the_head_of_wav2vec2_is_projector_and_classifier(freeze, trained, tmp_p
 
 @pytest.mark.parametrize(("freeze", "trained"), [("none", {"backbone"}), ("backbone", set())])
 def test_the_head_of_ast_is_layer_norm_and_classifier(freeze, trained, tmp_path):
-    model = AST(4, 16_000, checkpoint=tiny_ast(tmp_path), freeze=freeze)
+    model = AST(4, 16_000, RATE, checkpoint=tiny_ast(tmp_path), freeze=freeze)
     backbone, head = split_head(split_model(model)[1])
     assert stages_of(model, backbone) == trained
     assert stages_of(model, head) == {"layernorm", "classifier"}
 
 
 def test_backbone_and_head_are_all_that_is_trained_each_once():
-    model = LSTMCNN(4, 16_000)
+    model = LSTMCNN(4, 16_000, RATE)
     suffix = split_model(model)[1]
     backbone, head = split_head(suffix)
     assert sorted(map(id, backbone + head)) == sorted(map(id, suffix.parameters()))
@@ -61,7 +62,7 @@ def test_backbone_and_head_are_all_that_is_trained_each_once():
 
 def test_the_last_stage_is_head_whatever_it_is_made_of():
     perceptron = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
-    stages = OrderedDict(log_mel=LogMel(8), lstm=nn.LSTM(8, 8), head=perceptron)
+    stages = OrderedDict(log_mel=LogMel(RATE, 8), lstm=nn.LSTM(8, 8), head=perceptron)
     backbone, head = split_head(split_model(nn.Sequential(stages))[1])
     assert len(head) == 4
     assert len(backbone) == 4
@@ -163,7 +164,7 @@ def test_a_batch_is_so_many_seconds_and_at_least_a_clip(tone_corpus, seconds, cl
 def test_waveforms_that_are_only_normalised_are_not_stored(freeze, how, tone_corpus, tmp_path):
     """They would take as much room as all recordings, for each of their augmented views."""
     checkpoint = tiny_wav2vec2(tmp_path / "checkpoint")
-    model = Wav2Vec2(3, tone_corpus.clip_samples, checkpoint=checkpoint, freeze=freeze)
+    model = Wav2Vec2(*tone_corpus.form, checkpoint=checkpoint, freeze=freeze)
     store = FeatureStore(tmp_path / "store", 10**9)
     features = Features(tone_corpus, split_model(model)[0], store, augment="noise", views=2)
     assert features.train(0).how == how

@@ -5,6 +5,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from make_audio import RATE
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
@@ -15,8 +16,9 @@ from tune_audio.features.spec_augment import (
     frequency_mask,
     spectrogram_stage,
 )
-from tune_audio.features.spectrograms import KaldiFbank, LogMel, ZeroMeanUnitVariance
+from tune_audio.features.spectrograms import KaldiFbank, LogMel
 from tune_audio.features.store import FeatureStore
+from tune_audio.features.waveforms import ZeroMeanUnitVariance
 
 MASKS = {"frequency_mask": (frequency_mask, 1, 0.375), "frame_mask": (frame_mask, 2, 0.1875)}
 BOTH = "frequency_mask+frame_mask"
@@ -47,21 +49,21 @@ def test_one_band_is_filled_and_no_more_than_allowed(name: str, spectrograms: Te
 
 
 def test_a_draw_does_not_depend_on_the_batch(spectrograms: Tensor) -> None:
-    together = augment_features(BOTH, spectrograms, generators(20), LogMel())
+    together = augment_features(BOTH, spectrograms, generators(20), LogMel(RATE))
     alone = [
-        augment_features(BOTH, spectrograms[i : i + 1], generators(1, i), LogMel())
+        augment_features(BOTH, spectrograms[i : i + 1], generators(1, i), LogMel(RATE))
         for i in range(20)
     ]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
 def test_a_mask_is_the_clips_mean_or_the_data_sets(spectrograms: Tensor) -> None:
-    masked = augment_features(BOTH, spectrograms, generators(20), LogMel())
+    masked = augment_features(BOTH, spectrograms, generators(20), LogMel(RATE))
     changed = masked != spectrograms
     means = spectrograms.mean(dim=(1, 2), keepdim=True).expand_as(masked)
     torch.testing.assert_close(masked[changed], means[changed])
     for normalised in (True, False):
-        stage = KaldiFbank(60, 40, do_normalize=normalised)
+        stage = KaldiFbank(RATE, 60, 40, do_normalize=normalised)
         frames_first = augment_features(BOTH, spectrograms.mT, generators(20), stage)
         assert torch.equal(frames_first.mT != spectrograms, changed)
         filled = frames_first.mT[changed]
@@ -74,13 +76,13 @@ def test_axes_and_zero_mean_are_what_the_stages_say() -> None:
     noise = 0.1 * torch.randn(2, 16_000, generator=torch.Generator().manual_seed(0))
     silent_half = noise.clone()
     silent_half[:, 8000:] = 0
-    for stage in (LogMel(40), KaldiFbank(98, 40, do_normalize=False)):
+    for stage in (LogMel(RATE, 40), KaldiFbank(RATE, 98, 40, do_normalize=False)):
         time = 1 + stage.axes.index("time")
         assert stage(noise).shape[1 + stage.axes.index("mel")] == 40
         early, late = stage(silent_half).tensor_split(2, dim=time)
         assert early.mean() > late.mean() + 5
         assert not stage.zero_mean
-    assert KaldiFbank(98, 40).zero_mean
+    assert KaldiFbank(RATE, 98, 40).zero_mean
 
 
 def test_a_model_without_a_spectrogram_is_refused() -> None:
@@ -90,7 +92,7 @@ def test_a_model_without_a_spectrogram_is_refused() -> None:
         spectrogram_stage("noise+frame_mask", stages)
 
 
-@pytest.mark.parametrize("stage", [LogMel(40), KaldiFbank(48, 40)])
+@pytest.mark.parametrize("stage", [LogMel(RATE, 40), KaldiFbank(RATE, 48, 40)])
 def test_the_pipeline_masks_behind_the_spectrogram(stage: nn.Module, tone_corpus, tmp_path) -> None:
     """Masked cells are seen after the stages that follow; validation has none."""
     prefix = nn.Sequential(OrderedDict(spectrogram=stage, pool=nn.AvgPool2d(2)))

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+RATE = 16_000  # Hz, unless a test says otherwise
 
-def tone(seconds: float = 0.1, rate: int = 16_000, hertz: float = 1_000.0) -> np.ndarray:
+
+def tone(seconds: float = 0.1, rate: int = RATE, hertz: float = 1_000.0) -> np.ndarray:
     """A sine of half full scale, float64 (samples,)."""
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
 
 
-def write_audio(path: Path, samples: np.ndarray | None = None, rate: int = 16_000) -> Path:
+def write_audio(path: Path, samples: np.ndarray | None = None, rate: int = RATE) -> Path:
     """Write samples (n,) or (n, channels) in the format of the name's ending; 0.1 s by default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(rate=rate) if samples is None else samples, rate)

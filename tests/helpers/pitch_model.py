@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from make_audio import tone
+from make_audio import RATE, tone
 from make_tones import TONES
 
 from tune_audio.data.corpus import Corpus
@@ -23,6 +23,7 @@ def save(folder: Path, model: LSTMCNN, labels: list[str], **extra: object) -> Pa
         params=PARAMS,
         labels=labels,
         clip_samples=SAMPLES,
+        sample_rate=RATE,
         extra=extra,
     )
     return folder
@@ -39,7 +40,7 @@ def train(corpus: Corpus) -> LSTMCNN:
     targets = torch.from_numpy(corpus.targets[rows])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = LSTMCNN(3, SAMPLES, **PARAMS)
+        model = LSTMCNN(3, SAMPLES, RATE, **PARAMS)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     for _ in range(25):
         optimizer.zero_grad()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_audio import write_audio
+from make_audio import RATE, write_audio
 from pitch_model import SAMPLES, pitch
 
 from tune_audio.data.corpus import Corpus
@@ -49,7 +49,7 @@ def test_windows_of_a_long_recording_are_averaged(model: Path, tmp_path: Path) -
 )
 def test_where_windows_start(length: int, starts: list[int]) -> None:
     samples = np.arange(length).astype(np.int16)
-    windows = list(cut(samples, SAMPLES))
+    windows = list(cut(samples, SAMPLES, RATE))
     assert len(windows) == len(starts)
     for window, start in zip(windows, starts, strict=True):
         wanted = samples[start : start + SAMPLES] / np.float32(32768)
@@ -57,5 +57,5 @@ def test_where_windows_start(length: int, starts: list[int]) -> None:
 
 
 def test_a_short_recording_is_followed_by_zeros() -> None:
-    (window,) = cut(np.full(3000, 16384, dtype=np.int16), SAMPLES)
+    (window,) = cut(np.full(3000, 16384, dtype=np.int16), SAMPLES, RATE)
     assert (window[:3000] == 0.5).all() and (window[3000:] == 0).all() and len(window) == SAMPLES

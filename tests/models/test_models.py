@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from make_audio import RATE
 from make_checkpoints import tiny_ast, tiny_deit, tiny_wav2vec2
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from tune_audio.features.prefix import fingerprint, split_model
-from tune_audio.models import MODELS
+from tune_audio.models import MODELS, build_model
 
 LABELS, SAMPLES = 4, 16_000
 FROM_THE_WAVEFORM = {"cnn_raw", "cnn_transformer_raw"}  # all of their stages are trained
@@ -55,7 +56,7 @@ def clips() -> Tensor:
 
 def make(name: str, params: dict[str, dict[str, Any]], **changes: Any) -> nn.Sequential:
     torch.manual_seed(1)
-    return pkgutil.resolve_name(MODELS[name])(LABELS, SAMPLES, **params.get(name, {}) | changes)
+    return build_model(name, LABELS, SAMPLES, RATE, **params.get(name, {}) | changes)
 
 
 def with_freeze(name: str, freeze: str) -> dict[str, str]:

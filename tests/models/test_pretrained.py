@@ -1,6 +1,5 @@
 """The pretrained models are transformers' own, and a checkpoint is whole or refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from make_audio import RATE
 from make_checkpoints import tiny_ast, tiny_wav2vec2
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ LAYER = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias"
 @pytest.mark.parametrize("variant", [GROUP, LAYER])
 def test_wav2vec2_is_that_of_transformers(variant: dict, tmp_path: Path, clips: Tensor) -> None:
     checkpoint = tiny_wav2vec2(tmp_path, **variant)
-    model = Wav2Vec2(LABELS, SAMPLES, checkpoint=checkpoint).eval()
+    model = Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint).eval()
     theirs = transformers.Wav2Vec2ForSequenceClassification.from_pretrained(
         tmp_path, num_labels=LABELS
     ).eval()
@@ -62,14 +62,14 @@ def test_wav2vec2_is_that_of_transformers(variant: dict, tmp_path: Path, clips: 
 def test_wav2vec2_normalises_only_where_its_extractor_did(tmp_path: Path) -> None:
     checkpoint = tiny_wav2vec2(tmp_path)
     transformers.Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path)
-    model = Wav2Vec2(LABELS, SAMPLES, checkpoint=checkpoint)
+    model = Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint)
     assert next(iter(dict(model.named_children()))) == "feature_encoder"
 
 
 def test_wav2vec2_trains_what_freeze_says(params: dict) -> None:
     trained = {}
     for freeze in ("backbone", "feature_encoder", "none"):
-        model = Wav2Vec2(LABELS, SAMPLES, **params["wav2vec2"], freeze=freeze)
+        model = Wav2Vec2(LABELS, SAMPLES, RATE, **params["wav2vec2"], freeze=freeze)
         trained[freeze] = [*dict(split_model(model)[1].named_children())]
         assert not hasattr(model, "backbone")
     head = ["projector", "dropout", "classifier"]
@@ -82,7 +82,7 @@ def test_wav2vec2_trains_what_freeze_says(params: dict) -> None:
 
 def test_spec_augment_only_where_the_transformer_is_trained(params: dict, clips: Tensor) -> None:
     for freeze, masked in (("backbone", False), ("none", True)):
-        model = Wav2Vec2(LABELS, SAMPLES, **params["wav2vec2"], freeze=freeze)
+        model = Wav2Vec2(LABELS, SAMPLES, RATE, **params["wav2vec2"], freeze=freeze)
         context = model.context.train()
         for module in context.modules():
             if isinstance(module, nn.Dropout):
@@ -106,7 +106,7 @@ def test_masks_follow_torchs_random_state() -> None:
 
 def test_ast_is_that_of_transformers(tmp_path: Path, clips: Tensor) -> None:
     checkpoint = tiny_ast(tmp_path)
-    model = AST(LABELS, SAMPLES, checkpoint=checkpoint).eval()
+    model = AST(LABELS, SAMPLES, RATE, checkpoint=checkpoint).eval()
     theirs = transformers.ASTForAudioClassification.from_pretrained(tmp_path, num_labels=LABELS)
     theirs.eval().classifier.layernorm.load_state_dict(model.layernorm.state_dict())
     theirs.classifier.dense.load_state_dict(model.classifier.state_dict())
@@ -120,7 +120,7 @@ def test_ast_is_that_of_transformers(tmp_path: Path, clips: Tensor) -> None:
 def test_ast_loads_the_names_of_published_weights(tmp_path: Path, clips: Tensor) -> None:
     """Weights saved by transformers 4 call their layers encoder.layer.0.attention.attention..."""
     checkpoint = tiny_ast(tmp_path)
-    expected = AST(LABELS, SAMPLES, checkpoint=checkpoint)
+    expected = AST(LABELS, SAMPLES, RATE, checkpoint=checkpoint)
     expected = first(expected, 3)(clips)
     old = tmp_path / "old"
     tiny_ast(old)
@@ -140,13 +140,13 @@ def test_ast_loads_the_names_of_published_weights(tmp_path: Path, clips: Tensor)
         state[f"audio_spectrogram_transformer.{key}"] = tensor
     state["classifier.dense.bias"] = torch.zeros(527)
     save_file(state, old / "model.safetensors", metadata={"format": "pt"})
-    published = AST(LABELS, SAMPLES, checkpoint=str(old))
+    published = AST(LABELS, SAMPLES, RATE, checkpoint=str(old))
     torch.testing.assert_close(first(published, 3)(clips), expected)
 
 
 @pytest.mark.parametrize("frames", [16, 40, 64, 100])
 def test_ast_takes_another_length(frames: int, params: dict, clips: Tensor) -> None:
-    model = AST(LABELS, SAMPLES, **params["ast"], max_length=frames)
+    model = AST(LABELS, SAMPLES, RATE, **params["ast"], max_length=frames)
     times = (frames - 16) // 10 + 1
     assert model.fbank(clips).shape == (8, frames, 64)
     assert first(model, 2)(clips).shape == (8, 2 + 5 * times, 32)
@@ -166,8 +166,8 @@ def test_fewer_frames_keep_the_middle_positions_and_more_keep_the_ends(params: d
 
 
 def test_a_frozen_backbone_is_shared_and_a_trained_one_is_not(params: dict) -> None:
-    frozen = [AST(LABELS, SAMPLES, **params["ast"]) for _ in range(2)]
-    trained = AST(LABELS, SAMPLES, **params["ast"], freeze="none")
+    frozen = [AST(LABELS, SAMPLES, RATE, **params["ast"]) for _ in range(2)]
+    trained = AST(LABELS, SAMPLES, RATE, **params["ast"], freeze="none")
     assert frozen[0].backbone.layers is frozen[1].backbone.layers
     weights = {p.data_ptr() for p in trained.parameters()}
     assert weights.isdisjoint(p.data_ptr() for p in frozen[0].parameters())
@@ -180,7 +180,7 @@ def test_the_first_trial_of_a_process_is_like_the_second(tmp_path: Path) -> None
     checkpoint = tiny_ast(tmp_path)
     for _ in range(2):
         torch.manual_seed(3)
-        heads.append(AST(LABELS, SAMPLES, checkpoint=checkpoint).classifier.weight)
+        heads.append(AST(LABELS, SAMPLES, RATE, checkpoint=checkpoint).classifier.weight)
     assert torch.equal(*heads)
 
 
@@ -190,25 +190,25 @@ def test_a_checkpoint_that_cannot_be_had_says_how_to_get_it(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(UserError, match="hf download nobody/nothing --local-dir FOLDER") as raised:
-        Wav2Vec2(LABELS, SAMPLES, checkpoint="nobody/nothing")
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint="nobody/nothing")
     assert "--checkpoint FAMILY=FOLDER" in raised.value.message
     assert "\n" not in raised.value.message
     with pytest.raises(UserError, match="no such folder; must be"):
-        Wav2Vec2(LABELS, SAMPLES, checkpoint=str(tmp_path / "absent"))
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=str(tmp_path / "absent"))
 
 
 def test_a_wrong_checkpoint_is_never_a_random_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="audio-spectrogram-transformer; must be wav"):
-        Wav2Vec2(LABELS, SAMPLES, checkpoint=tiny_ast(tmp_path / "ast"))
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=tiny_ast(tmp_path / "ast"))
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(UserError, match=r"config\.json is missing"):
-        AST(LABELS, SAMPLES, checkpoint=str(empty))
+        AST(LABELS, SAMPLES, RATE, checkpoint=str(empty))
     for name, damage in DAMAGES.items():
         folder = Path(tiny_ast(tmp_path / name))
         damage(folder)
         with pytest.raises(UserError) as raised:
-            AST(LABELS, SAMPLES, checkpoint=str(folder))
+            AST(LABELS, SAMPLES, RATE, checkpoint=str(folder))
         assert str(folder) in raised.value.message
         assert "\n" not in raised.value.message
 
@@ -230,18 +230,12 @@ def _truncate(folder: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-100])
 
 
-def _resample(folder: Path) -> None:
-    path = folder / "preprocessor_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"sampling_rate": 8000}))
-
-
 DAMAGES = {
     "no_weights": lambda folder: (folder / "model.safetensors").unlink(),
     "no_extractor": lambda folder: (folder / "preprocessor_config.json").unlink(),
     "lost": _lose_a_weight,
     "cut": _cut_a_weight,
     "truncated": _truncate,
-    "other_rate": _resample,
 }
 
 
@@ -250,5 +244,5 @@ def test_weights_without_a_mask_vector_load(tmp_path: Path) -> None:
     state = load_file(tmp_path / "model.safetensors")
     state.pop("masked_spec_embed")
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    model = Wav2Vec2(LABELS, SAMPLES, checkpoint=checkpoint, freeze="none")
+    model = Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint, freeze="none")
     assert not model.context.masked_spec_embed.any()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from make_audio import RATE
 from make_checkpoints import tiny_ast, tiny_deit, tiny_wav2vec2
 from torch import Tensor, nn
 
@@ -39,7 +40,7 @@ def make(name: str, checkpoint: str, samples: int = SAMPLES, **params: Any) -> n
     torch.manual_seed(1)
     params = {"freeze": "backbone"} | params
     model_class = pkgutil.resolve_name(MODELS[name])
-    return model_class(LABELS, samples, checkpoint=checkpoint, **params)
+    return model_class(LABELS, samples, RATE, checkpoint=checkpoint, **params)
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 import transformers
+from make_audio import RATE
 from torch import nn
 
 from tune_audio.errors import UserError
@@ -61,15 +62,15 @@ def seeded():
 
 
 def test_counts_of_report_c():
-    assert trainable(CNNMel(10, ONE_SECOND)) == 36_522
+    assert trainable(CNNMel(10, ONE_SECOND, RATE)) == 36_522
     for num_heads in (1, 2, 4):
-        assert trainable(CNNTransformerMel(10, ONE_SECOND, num_heads=num_heads)) == 335_402
+        assert trainable(CNNTransformerMel(10, ONE_SECOND, RATE, num_heads=num_heads)) == 335_402
 
 
 def test_counts_of_report_e():
-    assert trainable(CNNRaw(10, ONE_SECOND)) == 128_682
+    assert trainable(CNNRaw(10, ONE_SECOND, RATE)) == 128_682
     for num_heads in (1, 2, 4):
-        assert trainable(CNNTransformerRaw(10, ONE_SECOND, num_heads=num_heads)) == 2_607_778
+        assert trainable(CNNTransformerRaw(10, ONE_SECOND, RATE, num_heads=num_heads)) == 2_607_778
 
 
 @pytest.mark.parametrize("num_heads", [1, 2, 5])
@@ -137,7 +138,7 @@ SMALL = {
 @pytest.mark.parametrize("name", SMALL)
 def test_logits_of_clips_of_any_length(name, seconds):
     samples = int(seconds * ONE_SECOND)
-    model = SMALL[name](7, samples).eval()
+    model = SMALL[name](7, samples, RATE).eval()
     assert isinstance(model, nn.Sequential)
     with torch.no_grad():
         assert model(0.1 * torch.randn(2, samples)).shape == (2, 7)
@@ -149,7 +150,7 @@ def test_overfits_eight_clips(name):
     samples = ONE_SECOND // 4
     waveforms = tones(torch.tensor([200.0, 210, 500, 520, 1200, 1250, 3000, 3100]), samples)
     targets = torch.arange(8) // 2
-    model = SMALL[name](4, samples)
+    model = SMALL[name](4, samples, RATE)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -177,18 +178,20 @@ def test_overfits_eight_clips(name):
 )
 def test_too_short_clips_are_told(model, samples, message):
     with pytest.raises(UserError, match=message):
-        model(10, samples)
+        model(10, samples, RATE)
 
 
 @pytest.mark.parametrize("num_heads", [1, 2, 4])
 def test_report_e_cannot_tell_its_channels_apart(num_heads):
     """Without positions, attention sees its tokens as a set."""
-    model = CNNTransformerRaw(10, ONE_SECOND, num_heads=num_heads).eval()
+    model = CNNTransformerRaw(10, ONE_SECOND, RATE, num_heads=num_heads).eval()
     tokens = torch.randn(2, 32, 250)
     rest = nn.Sequential(*list(model)[1:])
     shuffled = tokens[:, torch.randperm(32)]
     torch.testing.assert_close(rest(shuffled), rest(tokens))
-    placed = CNNTransformerRaw(10, ONE_SECOND, num_heads=num_heads, positions="sinusoidal").eval()
+    placed = CNNTransformerRaw(
+        10, ONE_SECOND, RATE, num_heads=num_heads, positions="sinusoidal"
+    ).eval()
     rest = nn.Sequential(*list(placed)[1:])
     assert not torch.allclose(rest(shuffled), rest(tokens), atol=1e-3)
 
@@ -198,6 +201,7 @@ def test_deit_ast_is_deit_on_grey_images(deit_folder):
     model = DeiTAST(
         5,
         ONE_SECOND,
+        RATE,
         checkpoint=deit_folder,
         mel_bins=224,
         max_length=224,
@@ -241,7 +245,13 @@ def test_positions_are_the_middle_of_shorter_axes():
 def test_deit_ast_hears_clips_of_any_length(deit_folder, stride, positions, seconds):
     samples = int(seconds * ONE_SECOND)
     model = DeiTAST(
-        5, samples, checkpoint=deit_folder, stride=stride, positions=positions, freeze="backbone"
+        5,
+        samples,
+        RATE,
+        checkpoint=deit_folder,
+        stride=stride,
+        positions=positions,
+        freeze="backbone",
     ).eval()
     assert model(0.1 * torch.randn(2, samples)).shape == (2, 5)
     assert trainable(model) == 2 * 32 + 5 * 32 + 5
@@ -251,7 +261,7 @@ def test_deit_ast_overfits_eight_clips(deit_folder):
     samples = ONE_SECOND // 2
     waveforms = tones(torch.tensor([200.0, 210, 500, 520, 1200, 1250, 3000, 3100]), samples)
     targets = torch.arange(8) // 2
-    model = DeiTAST(4, samples, checkpoint=deit_folder, initial_weights="random", stride=16)
+    model = DeiTAST(4, samples, RATE, checkpoint=deit_folder, initial_weights="random", stride=16)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(60):
         loss = nn.functional.cross_entropy(model.train()(waveforms), targets)
@@ -262,9 +272,9 @@ def test_deit_ast_overfits_eight_clips(deit_folder):
 
 
 def test_training_a_deit_ast_leaves_the_shared_checkpoint_alone(deit_folder):
-    frozen = DeiTAST(4, ONE_SECOND, checkpoint=deit_folder, freeze="backbone")
+    frozen = DeiTAST(4, ONE_SECOND, RATE, checkpoint=deit_folder, freeze="backbone")
     before = {name: tensor.clone() for name, tensor in frozen.backbone.state_dict().items()}
-    trained = DeiTAST(4, ONE_SECOND, checkpoint=deit_folder)
+    trained = DeiTAST(4, ONE_SECOND, RATE, checkpoint=deit_folder)
     with torch.no_grad():
         for parameter in trained.parameters():
             parameter.add_(1.0)
@@ -274,7 +284,7 @@ def test_training_a_deit_ast_leaves_the_shared_checkpoint_alone(deit_folder):
 
 
 def test_deit_ast_from_scratch_needs_no_network():
-    model = DeiTAST(5, 10 * ONE_SECOND, initial_weights="random", max_length=1024, stride=16)
+    model = DeiTAST(5, 10 * ONE_SECOND, RATE, initial_weights="random", max_length=1024, stride=16)
     assert trainable(model) == pytest.approx(5.49e6, rel=0.01)
     positions = model.backbone.embeddings.position_embeddings
     assert 0.005 < positions.std() < 0.03
@@ -284,6 +294,6 @@ def test_published_deit_checkpoints_load(tmp_path):
     """On the hub they are classifiers with two heads, their weights below `deit.`."""
     classifier = transformers.DeiTForImageClassificationWithTeacher(SMALL_DEIT)
     classifier.save_pretrained(tmp_path)
-    model = DeiTAST(4, ONE_SECOND, checkpoint=str(tmp_path), stride=16)
+    model = DeiTAST(4, ONE_SECOND, RATE, checkpoint=str(tmp_path), stride=16)
     weight = classifier.deit.embeddings.cls_token
     assert any(torch.equal(weight, p) for p in model.parameters() if p.shape == weight.shape)

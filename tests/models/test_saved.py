@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from make_audio import RATE
 from make_checkpoints import tiny_ast, tiny_wav2vec2
 from torch import nn
 
@@ -27,12 +28,13 @@ def save(folder: Path, model: nn.Sequential, name: str, params: dict[str, Any]) 
         params=params,
         labels=LABELS,
         clip_samples=SAMPLES,
+        sample_rate=RATE,
         extra={"family": "mine", "test/accuracy": 0.9},
     )
 
 
 def build(name: str, params: dict[str, Any]) -> nn.Sequential:
-    model = pkgutil.resolve_name(MODELS[name])(len(LABELS), SAMPLES, **params)
+    model = pkgutil.resolve_name(MODELS[name])(len(LABELS), SAMPLES, RATE, **params)
     with torch.no_grad():
         model.train()(0.1 * torch.randn(4, SAMPLES))  # running means of batch norms move
     return model.eval()

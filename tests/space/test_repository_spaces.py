@@ -4,8 +4,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from make_audio import RATE
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.models import MODELS
 from tune_audio.space import SearchSpace, list_spaces, load_space
 from tune_audio.space.domains import holds
@@ -108,7 +108,7 @@ def test_report_d_has_1024_frames_and_the_rows_of_its_tables():
     for name in ("fsd50k", "fsd50k_slim"):
         space = load_space(name)
         assert space.epochs == 100
-        assert space.data["clip_seconds"] * SAMPLE_RATE / 160 == 1024
+        assert space.data["clip_seconds"] * RATE / 160 == 1024
         for family in space.families.values():
             if family.model == "deit_ast":
                 assert all(c["max_length"] == 1024 for c in drawn(space, family.name))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from make_audio import RATE
 from make_checkpoints import tiny_ast
 from torch import Tensor, nn
 
@@ -59,17 +60,17 @@ def test_layers_cost_what_their_formulas_say(layer):
 
 
 def test_log_mel_costs_its_filters_alone():
-    assert multiply_adds(nn.Sequential(LogMel(40)), 16_000) == 101 * 257 * 40
+    assert multiply_adds(nn.Sequential(LogMel(RATE, 40)), 16_000) == 101 * 257 * 40
 
 
 def test_of_a_clip_twice_as_long_an_lstm_cnn_does_twice_the_work():
-    model = LSTMCNN(4, 16_000)
+    model = LSTMCNN(4, 16_000, RATE)
     assert multiply_adds(model, 32_000) == pytest.approx(2 * multiply_adds(model, 16_000), rel=0.01)
 
 
 def test_frozen_stages_count_and_the_model_stays_as_it_is(tmp_path):
     models = {
-        freeze: AST(4, 16_000, checkpoint=tiny_ast(tmp_path), freeze=freeze)
+        freeze: AST(4, 16_000, RATE, checkpoint=tiny_ast(tmp_path), freeze=freeze)
         for freeze in ("backbone", "none")
     }
     assert multiply_adds(models["backbone"], 16_000) == multiply_adds(models["none"], 16_000)

@@ -110,7 +110,7 @@ def make(corpus, folder, epochs=4):
 
     def learner(fold):
         torch.manual_seed(0)
-        model = LSTMCNN(len(corpus.labels), corpus.clip_samples, channels=8, hidden_size=8)
+        model = LSTMCNN(*corpus.form, channels=8, hidden_size=8)
         features = partial(Features, corpus, store=FeatureStore(folder, 10**9), fold=fold)
         return Learner(model, features, params, epochs=epochs)
 

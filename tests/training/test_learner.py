@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from make_audio import RATE
 from torch import nn
 
 from tune_audio.errors import UserError
@@ -25,7 +26,7 @@ class Frozen(nn.Sequential):
     def __init__(self, labels: int, trained: bool = False) -> None:
         torch.manual_seed(0)
         backbone = nn.Sequential(nn.Flatten(), nn.LazyLinear(32), nn.Dropout(0.5), nn.Tanh())
-        log_mel = LogMel(16)
+        log_mel = LogMel(RATE, 16)
         backbone(log_mel(torch.zeros(1, 8000)))
         super().__init__(
             OrderedDict(log_mel=log_mel, backbone=backbone, head=nn.Linear(32, labels))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tune_audio.data.apart import MISSING, Assumption, groups_apart, groups_of_train
+from tune_audio.data.bandwidth import LOWEST_RATE, Bandwidth, measure
 from tune_audio.data.clips import SPLITS, Listing
 from tune_audio.data.load import list_clips
 from tune_audio.data.survey import Survey, look
@@ -39,8 +40,12 @@ def assume(
     name, root = data["name"], Path(data["root"]).absolute()
     decided = {key: value for key, value in data.items() if value != AUTO}
     whole = {k: v for k, v in decided.items() if k in known and k not in WINDOW_OPTIONS}
-    survey = look(list_clips(name, root, **whole))
+    recordings = list_clips(name, root, **whole)
+    survey = look(recordings)
     made = []
+    if data.get("sample_rate") == AUTO:
+        made.append(_sample_rate(measure(recordings)))
+        decided |= made[-1].options
     if data.get("clip_seconds") == AUTO:
         made.append(_clip_length(decided, survey, known))
         decided |= made[-1].options
@@ -57,7 +62,7 @@ def assume(
         made.append(groups_of_train(listing, root, decided, known))
     for assumption in made:
         decided |= assumption.options
-    return decided, survey.lines(), made
+    return decided, survey.lines(decided.get("sample_rate", LOWEST_RATE)), made
 
 
 def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]) -> Assumption:
@@ -86,6 +91,20 @@ def _clip_length(data: Mapping[str, Any], survey: Survey, known: Collection[str]
         {"clip_seconds": seconds},
         f"Clips of {seconds:g} s: {cut}shorter ones are followed by silence.",
         "--set data.clip_seconds=SECONDS",
+    )
+
+
+def _sample_rate(found: Bandwidth) -> Assumption:
+    khz, half = f"{found.rate / 1000:g} kHz", LOWEST_RATE / 2000
+    options = {"sample_rate": found.rate}
+    if found.rate == LOWEST_RATE:
+        reason = f"Heard at {khz}: hardly any recording has anything above {half:g} kHz."
+        return Assumption(options, reason)
+    return Assumption(
+        options,
+        f"Heard at {khz}: {found.above} of {found.listened} recordings listened to have something "
+        f"above {half:g} kHz, {found.label} most, and {found.hertz / 1000:.0f} kHz is reached.",
+        f"--set data.sample_rate={LOWEST_RATE}, which is quicker",
     )
 
 

@@ -1,4 +1,4 @@
-"""One recording, from a file that may be anything, to mono 16 kHz int16."""
+"""One recording, from a file that may be anything, to mono int16 at one rate."""
 
 import os
 import stat
@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import soxr
-
-from tune_audio.data.clips import SAMPLE_RATE
 
 READABLE_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
 # Listed too, so that a folder of them says what is wrong instead of looking empty.
@@ -84,15 +82,16 @@ def open_regular(path: Path) -> FileIO:
 def read_audio(
     path: Path,
     *,
+    sample_rate: int,
     start_seconds: float = 0.0,
     seconds: float | None = None,
     longest_seconds: float | None = None,
 ) -> np.ndarray:
-    """Decode `seconds` from `start_seconds` (None: to the end) as mono 16 kHz int16 (samples,).
+    """Decode `seconds` from `start_seconds` (None: to the end) as mono int16 (samples,).
 
     Channels are averaged; what is longer than `longest_seconds` is cut to its centre. Any rate of
-    4 to 384 kHz is resampled by soxr at high quality. Raises BadAudio with the reason when the
-    file is no whole, finite recording of at most an hour.
+    4 to 384 kHz is resampled to `sample_rate` by soxr at high quality. Raises BadAudio with the
+    reason when the file is no whole, finite recording of at most an hour.
     """
     with open_regular(path) as file:
         _check_container(file)
@@ -106,10 +105,10 @@ def read_audio(
                 mono = np.concatenate(list(blocks))
         except (soundfile.SoundFileError, MemoryError, ValueError, RuntimeError) as error:
             raise _undecodable(error) from None
-    if rate != SAMPLE_RATE:
-        mono = soxr.resample(mono, rate, SAMPLE_RATE, "HQ")
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate, "HQ")
     if not len(mono):
-        raise BadAudio("is shorter than one sample at 16 kHz")
+        raise BadAudio(f"is shorter than one sample at {sample_rate / 1000:g} kHz")
     return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SAMPLE_RATE = 16_000
 SPLITS = ("train", "validation", "test")
 
 

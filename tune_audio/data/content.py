@@ -18,7 +18,7 @@ import soundfile
 import soxr
 
 from tune_audio.data.audio import BadAudio, open_regular
-from tune_audio.data.clips import SAMPLE_RATE, SPLITS
+from tune_audio.data.clips import SPLITS
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
 
@@ -43,10 +43,10 @@ def recordings(selection: Selection) -> dict[str, Path]:
     return {name: clip.path for name, clip in zip(names, clips, strict=True)}
 
 
-def describe(selection: Selection, clip_seconds: float) -> str:
+def describe(selection: Selection, clip_seconds: float, sample_rate: int) -> str:
     """Digest of everything but the recordings that decides what a corpus holds."""
     lines = [
-        repr((CORPUS_FORMAT, SAMPLE_RATE, clip_seconds, selection.labels)),
+        repr((CORPUS_FORMAT, sample_rate, clip_seconds, selection.labels)),
         repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),

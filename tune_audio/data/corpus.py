@@ -14,12 +14,13 @@ from tune_audio.data.clips import SPLITS
 class Corpus:
     """Decoded clips of a data set, ordered by split; pickled as the path it is mapped from.
 
-    Clip i is `samples[start[i] : start[i] + length[i]]`, 16 kHz int16. `targets` are label indices
-    (n,) int64 or, for a multi-label set, multi-hot (n, labels) float32. `split` (n,) uint8 indexes
-    SPLITS. `names` are paths relative to the data set's root. `clip_ids` (n,) uint64 name a clip
-    whatever the subset it is in. Rows of equal `recording` (n,) int64 are windows of one recording,
-    numbered from 0 in row order; without windows each row has its own. `fold` (n,) int64 is the
-    official fold, -1 where there is none. `skipped` lists (path, reason) of what could not be read.
+    Clip i is `samples[start[i] : start[i] + length[i]]`, int16 at `sample_rate` Hz. `targets` are
+    label indices (n,) int64 or, for a multi-label set, multi-hot (n, labels) float32. `split` (n,)
+    uint8 indexes SPLITS. `names` are paths relative to the data set's root. `clip_ids` (n,) uint64
+    name a clip whatever the subset it is in. Rows of equal `recording` (n,) int64 are windows of
+    one recording, numbered from 0 in row order; without windows each row has its own. `fold` (n,)
+    int64 is the official fold, -1 where there is none. `skipped` lists (path, reason) of what could
+    not be read.
     """
 
     folder: Path
@@ -27,6 +28,7 @@ class Corpus:
     labels: list[str]
     multi_label: bool
     clip_samples: int
+    sample_rate: int
     samples: np.memmap = field(repr=False)
     start: np.ndarray = field(repr=False)
     length: np.ndarray = field(repr=False)
@@ -56,6 +58,7 @@ class Corpus:
             labels=about["labels"],
             multi_label=about["multi_label"],
             clip_samples=about["clip_samples"],
+            sample_rate=about["sample_rate"],
             samples=samples,
             group=about["group"],
             names=about["names"],
@@ -69,6 +72,11 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def form(self) -> tuple[int, int, int]:
+        """What a model is made for: the number of labels, samples a clip, samples a second."""
+        return len(self.labels), self.clip_samples, self.sample_rate
 
     def rows(self, split: str) -> np.ndarray:
         """int64 rows of "train", "validation" or "test", in order."""

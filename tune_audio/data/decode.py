@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_audio.data.audio import BadAudio, printable, read_audio
-from tune_audio.data.clips import SAMPLE_RATE, Clip
+from tune_audio.data.clips import Clip
 from tune_audio.data.columns import columns
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
@@ -27,6 +27,7 @@ def write_corpus(
     selection: Selection,
     *,
     clip_seconds: float,
+    sample_rate: int,
     threads: Executor,
     track: Track,
 ) -> None:
@@ -38,11 +39,12 @@ def write_corpus(
     clips = [(clip, clip_seconds) for clip in selection.clips]
     noise = [(piece, LONGEST_NOISE_SECONDS) for piece in selection.noise]
     names = [*selection.names, *selection.noise_names]
-    clip_samples = round(clip_seconds * SAMPLE_RATE)
+    clip_samples = round(clip_seconds * sample_rate)
     lengths = np.zeros(len(names), dtype=np.int64)
     skipped: dict[str, str] = {}
     with (folder / "samples.int16").open("wb") as file:
-        decoded = track(_decode_all([*clips, *noise], threads), "Decoding", len(names))
+        jobs = [*clips, *noise]
+        decoded = track(_decode_all(jobs, sample_rate, threads), "Decoding", len(names))
         for row, samples in enumerate(decoded):
             if isinstance(samples, BadAudio):
                 skipped.setdefault(printable(names[row]), str(samples))
@@ -51,26 +53,27 @@ def write_corpus(
             lengths[row] = len(samples)
         # A reader may take clip_samples from the start of any clip.
         file.write(bytes(2 * clip_samples))
-    _write_tables(folder, selection, clip_samples, lengths, skipped)
+    _write_tables(folder, selection, clip_samples, sample_rate, lengths, skipped)
 
 
 def _decode_all(
-    jobs: Iterable[tuple[Clip, float]], threads: Executor
+    jobs: Iterable[tuple[Clip, float]], sample_rate: int, threads: Executor
 ) -> Iterator[np.ndarray | BadAudio]:
     """Results in the order of the jobs, a bounded number of them ahead of the reader."""
     pending: deque[Future] = deque()
     for clip, longest_seconds in jobs:
-        pending.append(threads.submit(_decode, clip, longest_seconds))
+        pending.append(threads.submit(_decode, clip, sample_rate, longest_seconds))
         if len(pending) == CLIPS_IN_FLIGHT:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
 
 
-def _decode(clip: Clip, longest_seconds: float) -> np.ndarray | BadAudio:
+def _decode(clip: Clip, sample_rate: int, longest_seconds: float) -> np.ndarray | BadAudio:
     try:
         return read_audio(
             clip.path,
+            sample_rate=sample_rate,
             start_seconds=clip.start_seconds,
             seconds=clip.seconds,
             longest_seconds=longest_seconds,
@@ -83,6 +86,7 @@ def _write_tables(
     folder: Path,
     selection: Selection,
     clip_samples: int,
+    sample_rate: int,
     lengths: np.ndarray,
     skipped: dict[str, str],
 ) -> None:
@@ -103,6 +107,7 @@ def _write_tables(
         "labels": selection.labels,
         "multi_label": selection.multi_label,
         "clip_samples": clip_samples,
+        "sample_rate": sample_rate,
         "total_samples": int(lengths.sum()) + clip_samples,
         "group": [clip.group or "" for clip in clips],
         "names": [selection.names[row] for row in read],

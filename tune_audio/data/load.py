@@ -25,6 +25,7 @@ from tune_audio.errors import UserError
 from tune_audio.publish import publish_text, published_folder
 
 SHOWN_BAD_FILES = 3
+SampleRate = Annotated[int, Ge(4_000), Le(192_000)]
 
 
 def load_corpus(
@@ -36,6 +37,7 @@ def load_corpus(
     split: Literal["official", "auto"] | tuple[float, float, float] = "official",
     split_by: Literal["label", "speaker", "auto"] = "label",
     clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
+    sample_rate: SampleRate | Literal["auto"] = 16_000,
     max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
     seed: int = 0,
     cache: Path,
@@ -49,7 +51,7 @@ def load_corpus(
     `survey.assume` to decide; for a folder that does not fit, more than `max_bad_share` of
     unreadable recordings, and files that change while they are read.
     """
-    _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds)
+    _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds, sample_rate=sample_rate)
     root = Path(root).absolute()
     listing = list_clips(name, root, **dataset_options)
     check_windows(listing, clip_seconds)
@@ -63,7 +65,8 @@ def load_corpus(
         seed=seed,
     )
     try:
-        corpus = _find_or_build(selection, clip_seconds, Path(cache).absolute(), progress)
+        folder = Path(cache).absolute()
+        corpus = _find_or_build(selection, clip_seconds, sample_rate, folder, progress)
     except OSError as error:
         raise UserError(
             f"cache folder {cache}: {error.strerror or error}. "
@@ -99,11 +102,11 @@ def _refuse_auto(**choices: Any) -> None:
 
 
 def _find_or_build(
-    selection: Selection, clip_seconds: float, cache: Path, progress: bool
+    selection: Selection, clip_seconds: float, sample_rate: int, cache: Path, progress: bool
 ) -> Corpus:
     corpora = cache / "corpora"
     files = recordings(selection)
-    description = describe(selection, clip_seconds)
+    description = describe(selection, clip_seconds, sample_rate)
     status = status_of(files, description)
     seen = corpora / "seen" / status.key
     if seen.is_file() and (corpus := _open_if_whole(corpora / seen.read_text())):
@@ -122,6 +125,7 @@ def _find_or_build(
                         partial,
                         selection,
                         clip_seconds=clip_seconds,
+                        sample_rate=sample_rate,
                         threads=threads,
                         track=track,
                     )

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from tune_audio.data.audio import BadAudio, duration_seconds, printable
-from tune_audio.data.clips import SAMPLE_RATE, Listing
+from tune_audio.data.clips import Listing
 from tune_audio.errors import UserError
 
 MOST_LOOKED_AT = 500
@@ -33,9 +33,9 @@ class Survey:
     channels: Counter[str]
     rates: Counter[tuple[str, int]]
 
-    def lines(self) -> list[str]:
-        """What there is, and what may go wrong with it."""
-        return [*self._recordings(), *self._class_sizes(), *self._low_rates()]
+    def lines(self, sample_rate: int) -> list[str]:
+        """What there is, and what may go wrong with it at the rate that is to be heard."""
+        return [*self._recordings(), *self._class_sizes(), *self._low_rates(sample_rate)]
 
     def _recordings(self) -> list[str]:
         sizes = [f"{label} {count:,}" for label, count in self.labels.most_common()]
@@ -70,26 +70,27 @@ class Survey:
             )
         return lines
 
-    def _low_rates(self) -> list[str]:
-        low = {rate for _, rate in self.rates if rate < SAMPLE_RATE}
+    def _low_rates(self, sample_rate: int) -> list[str]:
+        low = {rate for _, rate in self.rates if rate < sample_rate}
         if not low:
             return []
+        heard = f"{sample_rate / 1000:g} kHz"
         lines = [
-            f"{min(low) / 1000:g} kHz recordings are resampled to 16 kHz, "
+            f"{min(low) / 1000:g} kHz recordings are resampled to {heard}, "
             f"but above {min(low) / 2000:g} kHz there is nothing to hear in them."
         ]
-        share = {label: self._low_share(label) for label, _ in self.rates}
+        share = {label: self._low_share(label, sample_rate) for label, _ in self.rates}
         most, least = max(share, key=share.__getitem__), min(share, key=share.__getitem__)
         if share[most] - share[least] > UNEQUAL_RATES:
             lines.append(
-                f"Beware: {share[most]:.0%} of {most} are below 16 kHz and {share[least]:.0%} of "
+                f"Beware: {share[most]:.0%} of {most} are below {heard} and {share[least]:.0%} of "
                 f"{least}; a model may learn to tell the recorders apart, not the classes."
             )
         return lines
 
-    def _low_share(self, label: str) -> float:
+    def _low_share(self, label: str, sample_rate: int) -> float:
         of_label = {rate: count for (of, rate), count in self.rates.items() if of == label}
-        low = sum(count for rate, count in of_label.items() if rate < SAMPLE_RATE)
+        low = sum(count for rate, count in of_label.items() if rate < sample_rate)
         return low / sum(of_label.values())
 
 

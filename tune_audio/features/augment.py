@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
 
 Domain = Literal["waveform", "spectrogram"]
@@ -73,16 +72,18 @@ def augment(
     names: str,
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
 ) -> Tensor:
     """Apply the named augmentations of waveforms in turn: (B, T) -> (B, T), the input unchanged.
 
-    generators: one a clip. noise: background recordings, int16 at 16 kHz. Those of spectrograms
-    are passed over: `spec_augment.augment_features` applies them to what the model makes of this.
+    generators: one a clip. noise: background recordings, int16, at the same rate. Those of
+    spectrograms are passed over: `spec_augment.augment_features` applies them to what the model
+    makes of this.
     Raises UserError for an unknown name.
     """
     for function in functions(names, "waveform"):
-        waveforms = function(waveforms, generators, noise=noise)
+        waveforms = function(waveforms, generators, sample_rate=sample_rate, noise=noise)
     return waveforms
 
 
@@ -90,6 +91,7 @@ def none(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
 ) -> Tensor:
     """The waveforms as they are."""
@@ -100,6 +102,7 @@ def noise(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
     snr_low_db: float = 5.0,
     snr_high_db: float = 25.0,
@@ -111,8 +114,12 @@ def noise(
     clip, or from a silent stretch, nothing is added.
     """
     snr_db = [generator.uniform(snr_low_db, snr_high_db) for generator in generators]
-    draw = _recorded if len(noise) else _coloured
-    added = draw(generators, waveforms.shape[-1], noise).to(waveforms.device)
+    samples = waveforms.shape[-1]
+    added = (
+        _recorded(generators, samples, noise)
+        if len(noise)
+        else _coloured(generators, samples, sample_rate)
+    ).to(waveforms.device)
     wanted = torch.tensor(snr_db, dtype=torch.float32, device=waveforms.device)
     power_ratio = _power(waveforms) / _power(added) / 10 ** (wanted / 10)
     gain = torch.where(_power(added) > 0, power_ratio, 0).sqrt()
@@ -123,6 +130,7 @@ def time_mask(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
     max_fraction: float = 0.25,
 ) -> Tensor:
@@ -138,6 +146,7 @@ def time_shift(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
     max_seconds: float = 0.1,
 ) -> Tensor:
@@ -145,7 +154,7 @@ def time_shift(
 
     The default is that of TensorFlow's Speech Commands example (Warden 2018, arXiv:1804.03209).
     """
-    most = round(max_seconds * SAMPLE_RATE)
+    most = round(max_seconds * sample_rate)
     shifts = torch.tensor([int(g.integers(-most, most + 1)) for g in generators])
     samples = waveforms.shape[-1]
     source = torch.arange(samples, device=waveforms.device) - shifts[:, None].to(waveforms.device)
@@ -157,6 +166,7 @@ def gain(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
     max_db: float = 6.0,
 ) -> Tensor:
@@ -173,6 +183,7 @@ def speed(
     waveforms: Tensor,
     generators: Sequence[np.random.Generator],
     *,
+    sample_rate: int,
     noise: Sequence[np.ndarray] = (),
     slowest: float = 0.9,
     fastest: float = 1.1,
@@ -181,7 +192,7 @@ def speed(
 
     Pitch follows (speed perturbation, Ko et al. 2015). The length stays: a faster clip has zeros
     on both sides, a slower one loses both ends. Samples between samples are interpolated linearly,
-    which dampens what is close to 8 kHz.
+    which dampens what is close to half the sample rate.
     """
     drawn = [generator.uniform(slowest, fastest) for generator in generators]
     factor = torch.tensor(drawn, dtype=torch.float32, device=waveforms.device)[:, None]
@@ -226,13 +237,11 @@ def _recorded(
     return torch.from_numpy(stretches).float() / 2**15
 
 
-def _coloured(
-    generators: Sequence[np.random.Generator], samples: int, recordings: Sequence[np.ndarray]
-) -> Tensor:
+def _coloured(generators: Sequence[np.random.Generator], samples: int, sample_rate: int) -> Tensor:
     """White, pink or brown noise for each generator, (B, samples), at no particular level."""
     colours = np.array([COLOURS[generator.integers(len(COLOURS))] for generator in generators])
     white = [generator.standard_normal(samples, dtype=np.float32) for generator in generators]
     spectrum = torch.fft.rfft(torch.from_numpy(np.stack(white)))
-    hertz = torch.fft.rfftfreq(samples, 1 / SAMPLE_RATE).clamp(min=LOWEST_COLOURED_HZ)
+    hertz = torch.fft.rfftfreq(samples, 1 / sample_rate).clamp(min=LOWEST_COLOURED_HZ)
     shape = hertz ** torch.from_numpy(colours).float()[:, None]
     return torch.fft.irfft(spectrum * shape, n=samples)

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.augment import augment, functions
 from tune_audio.features.prefix import fingerprint
@@ -140,7 +139,7 @@ class Features:
     def _compute(self, rows: np.ndarray, view: int | None) -> np.ndarray:
         """The prefix's output for some clips, float32 (len(rows), ...)."""
         seconds = PREFIX_SECONDS["cpu" if self.device == "cpu" else "cuda"]
-        step = max(1, seconds * SAMPLE_RATE // self.corpus.clip_samples)
+        step = max(1, seconds * self.corpus.sample_rate // self.corpus.clip_samples)
         parts = [self._live(rows[i : i + step], view) for i in range(0, len(rows), step)]
         return torch.cat(parts).float().cpu().numpy()
 
@@ -149,7 +148,8 @@ class Features:
         generators = None
         if view is not None:
             generators = [self._generator(clip, view) for clip in self.corpus.clip_ids[rows]]
-            features = augment(self.augment, features, generators, self.corpus.noise)
+            rate, noise = self.corpus.sample_rate, self.corpus.noise
+            features = augment(self.augment, features, generators, rate, noise)
         features = features.to(self.device)
         with torch.no_grad():  # not inference_mode: the suffix trains on what comes out
             for stage in self.prefix:

@@ -23,12 +23,15 @@ class Classifier:
         model, config = load_model(folder)
         self.model = model.to(self.device)
         self.name, self.labels = config["model"], list(config["labels"])
-        self.clip_samples = config["clip_samples"]
+        self.clip_samples, self.sample_rate = config["clip_samples"], config["sample_rate"]
         self.multi_label = bool(config["extra"].get("multi_label", False))
         self.demonstration = bool(config["extra"].get("demonstration", False))
 
     def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
-        """Of float32 (B, clip_samples) in [-1, 1) the probability of each label, float64 (B, L)."""
+        """The probability of each label, float64 (B, L).
+
+        waveforms: float32 (B, clip_samples) in [-1, 1), at `sample_rate`.
+        """
         import torch
 
         with torch.inference_mode():

@@ -1,7 +1,14 @@
 """Architectures, one file each: an nn.Sequential of stages, waveform in, logits out.
 
-A class's keyword-only parameters are its hyperparameters, tunable from a search space at once.
+A class takes num_labels, clip_samples and sample_rate; what else it takes by keyword only are its
+hyperparameters, tunable from a search space at once.
 """
+
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MODELS: dict[str, str] = {
     "wav2vec2": "tune_audio.models.wav2vec2:Wav2Vec2",
@@ -17,3 +24,10 @@ MODELS: dict[str, str] = {
     "deit_ast": "tune_audio.models.deit_ast:DeiTAST",
     "conv_mixer": "tune_audio.models.mixer:ConvMixer",
 }
+
+
+def build_model(
+    name: str, num_labels: int, clip_samples: int, sample_rate: int, **keywords: Any
+) -> "nn.Sequential":
+    """A model of MODELS, imported now. Raises what it raises: UserError for what it cannot hear."""
+    return pkgutil.resolve_name(MODELS[name])(num_labels, clip_samples, sample_rate, **keywords)

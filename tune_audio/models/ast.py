@@ -10,12 +10,12 @@ from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
-from tune_audio.features.spectrograms import KaldiFbank
-from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
+from tune_audio.features.spectrograms import KaldiFbank, window_samples
+from tune_audio.models.pretrained import Backbone, Pretrained, at_rate, linear, require_samples
 
 
 class AST(nn.Sequential):
-    """Waveform (B, clip_samples) at 16 kHz -> logits (B, num_labels), as transformers'
+    """Waveform (B, clip_samples) -> logits (B, num_labels), as transformers'
     ASTForAudioClassification computes them (reports A, B and D).
 
     checkpoint: a hub id or a folder.
@@ -35,6 +35,7 @@ class AST(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         pretrained: Pretrained | None = None,
         *,
         checkpoint: str = "MIT/ast-finetuned-audioset-10-10-0.4593",
@@ -42,11 +43,12 @@ class AST(nn.Sequential):
         max_length: Annotated[int, Ge(16)] | None = None,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
-        require_samples(clip_samples, KaldiFbank.WINDOW_SAMPLES, "ast")
         trained = freeze == "none"
         pretrained = pretrained or self.classes.load(checkpoint, trained=trained)
         backbone, extractor = pretrained.backbone, pretrained.extractor
-        config = backbone.config
+        config, rate = backbone.config, extractor.sampling_rate
+        resample, clip_samples = at_rate(rate, clip_samples, sample_rate)
+        require_samples(clip_samples, rate, window_samples(rate), "ast")
         if extractor.max_length != config.max_length:
             raise UserError(
                 f"checkpoint {checkpoint}: its features have {extractor.max_length} frames, its "
@@ -56,7 +58,9 @@ class AST(nn.Sequential):
         frames = max_length or extractor.max_length
         super().__init__(
             OrderedDict(
+                **resample,
                 fbank=KaldiFbank(
+                    rate,
                     max_length=frames,
                     mel_bins=extractor.num_mel_bins,
                     mean=extractor.mean,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tune_audio.errors import UserError
 from tune_audio.features._torchaudio import torchaudio
-from tune_audio.features.spectrograms import LogMel
+from tune_audio.features.spectrograms import LogMel, centred_frames
 
 CONV_CHANNELS = (32, 64, 128)
 
@@ -32,7 +32,7 @@ class Cepstrum(nn.Module):
 
 
 def frame_features(
-    features: Literal["mfcc", "log_mel"], feature_channels: int
+    features: Literal["mfcc", "log_mel"], feature_channels: int, sample_rate: int
 ) -> OrderedDict[str, nn.Module]:
     """The stages before report C's networks: (B, clip_samples) -> (B, feature_channels, frames).
 
@@ -40,7 +40,7 @@ def frame_features(
     bins, if those are more).
     """
     mel_bins = max(64, feature_channels) if features == "mfcc" else feature_channels
-    stages = OrderedDict[str, nn.Module](log_mel=LogMel(mel_bins))
+    stages = OrderedDict[str, nn.Module](log_mel=LogMel(sample_rate, mel_bins))
     if features == "mfcc":
         stages["mfcc"] = Cepstrum(mel_bins, feature_channels)
     return stages
@@ -61,13 +61,13 @@ def frame_convolutions(in_channels: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def convolved_frames(clip_samples: int, model: str) -> int:
+def convolved_frames(clip_samples: int, sample_rate: int, model: str) -> int:
     """How many frames LogMel and the three poolings leave of a clip; UserError if none."""
-    frames = (1 + clip_samples // 160) // 2 ** len(CONV_CHANNELS)
+    frames = centred_frames(clip_samples, sample_rate) // 2 ** len(CONV_CHANNELS)
     if frames < 1:
         raise UserError(
-            f"{model}: clips of {clip_samples} samples are too short for its three poolings; "
-            "set data.clip_seconds to 0.1 or more"
+            f"{model}: clips of {clip_samples / sample_rate:g} s are too short for its three "
+            "poolings; set data.clip_seconds to 0.1 or more"
         )
     return frames
 
@@ -75,7 +75,7 @@ def convolved_frames(clip_samples: int, model: str) -> int:
 class CNNMel(nn.Sequential):
     """Convolutions over time, averaged: report C's CNN, 36,522 trainable parameters for 10 labels.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). 40 feature channels
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). 40 feature channels
     -> 32 -> 64 -> 128, kernel 3, batch norm, ReLU, max-pool 2; global average; linear. On ESC-10
     the report has 54.9 % (one split) and 59.75 % (4-fold).
 
@@ -86,13 +86,14 @@ class CNNMel(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         features: Literal["mfcc", "log_mel"] = "mfcc",
         feature_channels: Annotated[int, Gt(0)] = 40,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
-        convolved_frames(clip_samples, "cnn_mel")
-        stages = frame_features(features, feature_channels)
+        convolved_frames(clip_samples, sample_rate, "cnn_mel")
+        stages = frame_features(features, feature_channels, sample_rate)
         stages["convolutions"] = frame_convolutions(feature_channels)
         stages["average"] = nn.Sequential(nn.AdaptiveAvgPool1d(1), nn.Flatten())
         stages["head"] = nn.Sequential(

@@ -47,11 +47,13 @@ def convolved_samples(clip_samples: int, model: str) -> int:
 class CNNRaw(nn.Sequential):
     """Report E's CNN: 128,682 trainable parameters for 10 labels and clips of 16,000 samples.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). Convolutions 1 ->
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). Convolutions 1 ->
     128 -> 64 -> 32 (kernels 7, 5, 3, stride 2), each with batch norm, dropout and a pooling of 2
     (maximum, maximum, average); linear over 32 x 250. The report lists no activation, so that the
     two max-poolings are all that is not linear: activation="relu" puts one after each batch norm.
     On windows of 1 s of ESC-10 the report has 42 % (4-fold).
+
+    Its kernels are in samples, so at another rate than the report's 16 kHz they are other times.
 
     Raises UserError for clips shorter than 43 samples.
     """
@@ -60,6 +62,7 @@ class CNNRaw(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         activation: Literal["none", "relu"] = "none",
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.5,

@@ -19,7 +19,7 @@ WIDTH = CONV_CHANNELS[-1]
 class CNNTransformerMel(nn.Sequential):
     """Report C's CNN + Transformer: 335,402 trainable parameters for 10 labels, whatever the heads.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). CNNMel's
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). CNNMel's
     convolutions, a learned class token, three encoder blocks of width 128 and feed-forward 128, a
     linear head on the class token. The report's count leaves no room for learned positions, a last
     norm or a hidden layer in its 'MLP head'. On ESC-10 it has 47.5 % (one split) and 52.25 %
@@ -32,6 +32,7 @@ class CNNTransformerMel(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         num_heads: Annotated[int, Ge(1), Le(128)] = 4,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
@@ -39,8 +40,8 @@ class CNNTransformerMel(nn.Sequential):
         feature_channels: Annotated[int, Gt(0)] = 40,
         norm_first: bool = False,
     ):
-        frames = convolved_frames(clip_samples, "cnn_transformer_mel")
-        stages = frame_features(features, feature_channels)
+        frames = convolved_frames(clip_samples, sample_rate, "cnn_transformer_mel")
+        stages = frame_features(features, feature_channels, sample_rate)
         stages["convolutions"] = frame_convolutions(feature_channels)
         stages["tokens"] = TimeTokens()
         stages["prepend"] = PrependClassToken(

@@ -14,7 +14,7 @@ from tune_audio.models.cnn_raw import CHANNELS, convolved_samples, waveform_conv
 class CNNTransformerRaw(nn.Sequential):
     """Report E's CNN + Transformer: 2,607,778 trainable parameters for 10 labels, 16,000 samples.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). CNNRaw's
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). CNNRaw's
     convolutions; a class token of zeros, which is no parameter; two encoder blocks; a linear head.
     The count is the same for every num_heads (report E: 1, 2, 4): heads of 250 / 4 differ by one.
 
@@ -39,6 +39,7 @@ class CNNTransformerRaw(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         num_heads: Annotated[int, Ge(1), Le(32)] = 4,
         tokens: Literal["channels", "time"] = "channels",

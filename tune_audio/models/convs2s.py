@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features.spectrograms import LogMel
+from tune_audio.features.spectrograms import LogMel, centred_frames
 from tune_audio.models.attention import sinusoidal_positions
 
 
@@ -83,7 +83,7 @@ class AttentionPooling(nn.Module):
 class ConvS2S(nn.Sequential):
     """The encoder and attention of ConvS2S (Gehring et al. 2017, arXiv:1705.03122) as a classifier.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). Log-mel frames are
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). Log-mel frames are
     embedded and given positions; num_layers convolutions with gated linear units encode them; where
     the original's decoder asks for every word in turn, learned queries ask once for the clip.
 
@@ -95,6 +95,7 @@ class ConvS2S(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         mel_bins: Annotated[int, Gt(0)] = 64,
         width: Annotated[int, Gt(0)] = 96,
@@ -103,10 +104,10 @@ class ConvS2S(nn.Sequential):
         num_queries: Annotated[int, Gt(0)] = 2,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ):
-        frames = 1 + clip_samples // 160
+        frames = centred_frames(clip_samples, sample_rate)
         super().__init__(
             OrderedDict(
-                log_mel=LogMel(mel_bins),
+                log_mel=LogMel(sample_rate, mel_bins),
                 normalise=nn.BatchNorm1d(mel_bins),
                 encoder=Encoder(mel_bins, frames, width, num_layers, kernel_size, dropout),
                 attention=AttentionPooling(width, num_queries),

@@ -8,7 +8,7 @@ import transformers
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
-from tune_audio.features.spectrograms import KaldiFbank
+from tune_audio.features.spectrograms import KaldiFbank, window_samples
 from tune_audio.models.ast import MeanOfTwoTokens, Transformer
 from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
 
@@ -32,7 +32,7 @@ class DeiTAST(nn.Sequential):
     """AST (Gong et al. 2021, arXiv:2104.01778) from a distilled DeiT (Touvron et al. 2021,
     arXiv:2012.12877), as in report D: 0.909 on its slim set, 0.464 mAP on FSD50K (both tiny).
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels).
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels).
 
     checkpoint: a hub id (facebook/deit-tiny-distilled-patch16-224, -small-, -base-) or a folder.
     initial_weights: the checkpoint's, or random ones in the checkpoint's architecture, for which
@@ -59,6 +59,7 @@ class DeiTAST(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         pretrained: Pretrained | None = None,
         *,
         checkpoint: str = "facebook/deit-tiny-distilled-patch16-224",
@@ -73,17 +74,18 @@ class DeiTAST(nn.Sequential):
         feature_std: Annotated[float, Gt(0)] = 4.5689974,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
-        require_samples(clip_samples, KaldiFbank.WINDOW_SAMPLES, "deit_ast")
+        require_samples(clip_samples, sample_rate, window_samples(sample_rate), "deit_ast")
         trained = freeze == "none"
         if pretrained is None:
             pretrained = self._start(checkpoint, initial_weights, trained)
         deit = pretrained.backbone.requires_grad_(trained)
-        frames = max_length or max(deit.config.patch_size, fbank_frames(clip_samples))
+        whole = KaldiFbank.frames(clip_samples, sample_rate)
+        frames = max_length or max(deit.config.patch_size, whole)
         config = spectrogram_config(deit.config, stride, mel_bins, frames)
         embeddings = spectrogram_embeddings(deit, config, colours, positions)
         super().__init__(
             OrderedDict(
-                fbank=KaldiFbank(frames, mel_bins, feature_mean, feature_std),
+                fbank=KaldiFbank(sample_rate, frames, mel_bins, feature_mean, feature_std),
                 backbone=Transformer(
                     SpectrogramTransformer(config, embeddings, deit.layers, deit.layernorm), frames
                 ),
@@ -112,11 +114,6 @@ class DeiTAST(nn.Sequential):
         for name in ("cls_token", "distillation_token", "position_embeddings"):
             nn.init.trunc_normal_(getattr(deit.embeddings, name), std=config.initializer_range)
         return Pretrained(deit, SpectrogramExtractor())
-
-
-def fbank_frames(clip_samples: int) -> int:
-    """Frames that KaldiFbank makes of a clip: the windows that lie in it whole."""
-    return 1 + (clip_samples - KaldiFbank.WINDOW_SAMPLES) // KaldiFbank.HOP_SAMPLES
 
 
 class SpectrogramTransformer(NamedTuple):

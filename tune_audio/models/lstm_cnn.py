@@ -10,7 +10,7 @@ from tune_audio.features.spectrograms import LogMel
 
 
 class LSTMCNN(nn.Sequential):
-    """Waveform (B, clip_samples) at 16 kHz -> logits (B, num_labels), trained from scratch.
+    """Waveform (B, clip_samples) -> logits (B, num_labels), trained from scratch.
 
     Log-mel; a batch normalisation of each mel bin, which stands for the data set's mean and
     deviation; two convolutions over time, each halving it; an LSTM over what are then frames of
@@ -21,6 +21,7 @@ class LSTMCNN(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         mel_bins: Annotated[int, Ge(8), Le(128)] = 64,
         channels: Annotated[int, Ge(1)] = 128,
@@ -29,7 +30,7 @@ class LSTMCNN(nn.Sequential):
     ):
         super().__init__(
             OrderedDict(
-                log_mel=LogMel(mel_bins),
+                log_mel=LogMel(sample_rate, mel_bins),
                 normalise=nn.BatchNorm1d(mel_bins),
                 convolutions=nn.Sequential(
                     convolution(mel_bins, channels), convolution(channels, channels)

@@ -7,7 +7,7 @@ from annotated_types import Ge, Gt, Lt
 from torch import Tensor, nn
 
 from tune_audio.errors import UserError
-from tune_audio.features.spectrograms import LogMel
+from tune_audio.features.spectrograms import LogMel, centred_frames
 
 
 class Residual(nn.Sequential):
@@ -24,7 +24,7 @@ def activated(convolution: nn.Conv2d) -> list[nn.Module]:
 class ConvMixer(nn.Sequential):
     """ConvMixer (Trockman & Kolter 2022, arXiv:2201.09792) on log-mel instead of an image.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels). A convolution makes
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels). A convolution makes
     patches of patch_size mel bins x patch_size frames; depth times, a depthwise convolution mixes
     places (with a residual) and a pointwise one mixes channels, each with GELU and batch norm;
     global average; linear.
@@ -36,6 +36,7 @@ class ConvMixer(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         mel_bins: Annotated[int, Gt(0)] = 64,
         width: Annotated[int, Gt(0)] = 128,
@@ -44,7 +45,7 @@ class ConvMixer(nn.Sequential):
         patch_size: Annotated[int, Gt(0)] = 4,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.1,
     ):
-        frames = 1 + clip_samples // 160
+        frames = centred_frames(clip_samples, sample_rate)
         if patch_size > min(mel_bins, frames):
             raise UserError(
                 f"conv_mixer: a patch_size of {patch_size} does not fit in {mel_bins} mel bins x "
@@ -53,7 +54,7 @@ class ConvMixer(nn.Sequential):
         patches = nn.Conv2d(1, width, kernel_size=patch_size, stride=patch_size)
         super().__init__(
             OrderedDict(
-                log_mel=LogMel(mel_bins),
+                log_mel=LogMel(sample_rate, mel_bins),
                 normalise=nn.BatchNorm1d(mel_bins),
                 patches=nn.Sequential(nn.Unflatten(1, (1, mel_bins)), *activated(patches)),
                 mixer=nn.Sequential(*(mixer_layer(width, kernel_size) for _ in range(depth))),

@@ -18,8 +18,8 @@ from torch import nn
 
 # transformers' models import torchaudio themselves, which needs ours to have come first.
 import tune_audio.features._torchaudio  # noqa: F401
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
+from tune_audio.features.waveforms import Resample
 
 LOADING_ERRORS = (
     OSError,
@@ -94,12 +94,22 @@ def linear(in_features: int, out_features: int, config: transformers.PretrainedC
     return layer
 
 
-def require_samples(clip_samples: int, least: int, model: str, otherwise: str = "") -> None:
+def at_rate(rate: int, clip_samples: int, sample_rate: int) -> tuple[dict[str, nn.Module], int]:
+    """The stage, if one is needed, that brings clips to a checkpoint's rate; their samples then."""
+    if sample_rate == rate:
+        return {}, clip_samples
+    resample = Resample(sample_rate, rate)
+    return {"resample": resample}, resample.samples(clip_samples)
+
+
+def require_samples(
+    clip_samples: int, sample_rate: int, least: int, model: str, otherwise: str = ""
+) -> None:
     """Raises UserError for clips of fewer samples than the least that a model can hear."""
     if clip_samples < least:
         raise UserError(
-            f"data.clip_seconds: got {clip_samples / SAMPLE_RATE:g}; {model} needs at least "
-            f"{least / SAMPLE_RATE:g}{otherwise}"
+            f"data.clip_seconds: got {clip_samples / sample_rate:g}; {model} needs at least "
+            f"{least / sample_rate:g}{otherwise}"
         )
 
 
@@ -118,11 +128,6 @@ def _load(classes: Backbone, checkpoint: str) -> Pretrained:
             )
     except LOADING_ERRORS as error:
         raise UserError(f"checkpoint {checkpoint}: {_one_line(error)}") from error
-    if extractor.sampling_rate != SAMPLE_RATE:
-        raise UserError(
-            f"checkpoint {checkpoint}: trained at {extractor.sampling_rate} Hz; "
-            f"clips here are at {SAMPLE_RATE} Hz, so take a checkpoint that is too."
-        )
     _check_complete(backbone, info["missing_keys"], classes.unread, checkpoint)
     return Pretrained(backbone.eval().requires_grad_(False), extractor)
 

@@ -44,6 +44,7 @@ class _Recurrent(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         *,
         features: Literal["log_mel", "mel_amplitude"] = "log_mel",
         normalise: bool = True,
@@ -65,7 +66,7 @@ class _Recurrent(nn.Sequential):
         )
         super().__init__(
             OrderedDict(
-                features=FEATURES[features](mel_bins),
+                features=FEATURES[features](sample_rate, mel_bins),
                 normalise=nn.BatchNorm1d(mel_bins) if normalise else nn.Identity(),
                 recurrence=Recurrence(network, pooling),
                 dropout=nn.Dropout(dropout),
@@ -77,7 +78,7 @@ class _Recurrent(nn.Sequential):
 class LSTM(_Recurrent):
     """Long short-term memory (Hochreiter & Schmidhuber 1997) over mel frames.
 
-    Waveform (B, clip_samples) in [-1, 1) at 16 kHz -> logits (B, num_labels).
+    Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels).
 
     features, normalise: log-mel or mel amplitudes, and whether each mel bin is batch-normalised.
     pooling: what is read of the states: their mean or maximum over time, or the last one.

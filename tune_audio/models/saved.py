@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
 from tune_audio.models import MODELS
 
@@ -36,11 +35,13 @@ def save_model(
     params: dict[str, Any],
     labels: Sequence[str],
     clip_samples: int,
+    sample_rate: int,
     extra: dict[str, Any],
 ) -> None:
     """Write a model of MODELS to a folder, whole or not at all; one that is there is replaced.
 
-    name: its key in MODELS. params: the keyword arguments it was made with. extra: what else a
+    name: its key in MODELS. params: the keyword arguments it was made with. clip_samples,
+    sample_rate: of the waveforms it hears. extra: what else a
     reader may want to know and JSON can hold (scores, the configuration it was trained with).
     """
     config = {
@@ -49,7 +50,7 @@ def save_model(
         "params": params,
         "labels": list(labels),
         "clip_samples": clip_samples,
-        "sample_rate": SAMPLE_RATE,
+        "sample_rate": sample_rate,
         "extra": extra,
         "versions": _versions(),
     }
@@ -76,7 +77,7 @@ def load_model(folder: Path) -> tuple[nn.Sequential, dict[str, Any]]:
     folder = Path(folder)
     try:
         config = json.loads((folder / "config.json").read_text())
-        if config["format"] != FORMAT or config["sample_rate"] != SAMPLE_RATE:
+        if config["format"] != FORMAT:
             raise ValueError(f"written by another version: {config['versions']}")
         model = _build(config)
         model.load_state_dict(load_file(folder / "model.safetensors"))
@@ -96,7 +97,11 @@ def _build(config: dict[str, Any]) -> nn.Sequential:
         arguments["pretrained"] = model_class.classes.from_architecture(config["architecture"])
     with torch.random.fork_rng(devices=[]):
         return model_class(
-            len(config["labels"]), config["clip_samples"], **arguments, **config["params"]
+            len(config["labels"]),
+            config["clip_samples"],
+            config["sample_rate"],
+            **arguments,
+            **config["params"],
         )
 
 

@@ -11,14 +11,13 @@ import transformers
 from annotated_types import Ge, Lt
 from torch import Tensor, nn
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.errors import UserError
-from tune_audio.features.spectrograms import ZeroMeanUnitVariance
-from tune_audio.models.pretrained import Backbone, Pretrained, linear, require_samples
+from tune_audio.features.waveforms import ZeroMeanUnitVariance
+from tune_audio.models.pretrained import Backbone, Pretrained, at_rate, linear, require_samples
 
 
 class Wav2Vec2(nn.Sequential):
-    """Waveform (B, clip_samples) at 16 kHz -> logits (B, num_labels), as transformers'
+    """Waveform (B, clip_samples) -> logits (B, num_labels), as transformers'
     Wav2Vec2ForSequenceClassification computes them (report A's first family).
 
     The mean over time stands before the projector and not, as there, behind it: both are linear, so
@@ -41,6 +40,7 @@ class Wav2Vec2(nn.Sequential):
         self,
         num_labels: int,
         clip_samples: int,
+        sample_rate: int,
         pretrained: Pretrained | None = None,
         *,
         checkpoint: str = "facebook/wav2vec2-base",
@@ -54,7 +54,9 @@ class Wav2Vec2(nn.Sequential):
             raise UserError(
                 f"checkpoint {checkpoint}: has an adapter, which no classifier uses; give another."
             )
-        check_length(clip_samples, config, trained)
+        rate = pretrained.extractor.sampling_rate
+        resample, clip_samples = at_rate(rate, clip_samples, sample_rate)
+        check_length(clip_samples, rate, config, trained)
         backbone.requires_grad_(trained)
         if freeze == "feature_encoder":
             backbone.freeze_feature_encoder()
@@ -69,20 +71,23 @@ class Wav2Vec2(nn.Sequential):
         )
         if pretrained.extractor.do_normalize:
             stages = OrderedDict(normalise=ZeroMeanUnitVariance(), **stages)
-        super().__init__(stages)
+        super().__init__(OrderedDict(**resample, **stages))
         self.architecture = pretrained.architecture
 
 
-def check_length(clip_samples: int, config: transformers.Wav2Vec2Config, trained: bool) -> None:
+def check_length(
+    clip_samples: int, rate: int, config: transformers.Wav2Vec2Config, trained: bool
+) -> None:
     """Raises UserError for clips of no frame, or in training of fewer than a mask is long."""
     least = samples_of(1, config)
-    require_samples(clip_samples, least, "wav2vec2")
+    require_samples(clip_samples, rate, least, "wav2vec2")
     if trained and config.apply_spec_augment and config.mask_time_prob > 0:
         require_samples(
             clip_samples,
+            rate,
             samples_of(config.mask_time_length, config),
             f"a wav2vec2 that is trained with masks of {config.mask_time_length} frames",
-            f"; set it higher, or freeze: backbone, which needs {least / SAMPLE_RATE:g}",
+            f"; set it higher, or freeze: backbone, which needs {least / rate:g}",
         )
 
 

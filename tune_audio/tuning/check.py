@@ -1,14 +1,12 @@
 """What is wrong with a space for these recordings, found before Ray starts."""
 
 import itertools
-import pkgutil
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
-from tune_audio.models import MODELS
+from tune_audio.models import build_model
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.training.metrics import check_metric
 from tune_audio.training.train_params import TrainParams
@@ -32,12 +30,11 @@ def check_models(space: SearchSpace, corpus: Corpus) -> None:
         assign_folds(corpus, space.search.folds)
     mistakes = []
     for family in space.families.values():
-        model_class = pkgutil.resolve_name(MODELS[family.model])
         for i, (keywords, trainings) in enumerate(_by_model(family, space.search)):
             try:
-                model = model_class(len(corpus.labels), corpus.clip_samples, **keywords)
+                model = build_model(family.model, *corpus.form, **keywords)
                 if i == 0:
-                    _check_clips(model, corpus.clip_samples)
+                    _check_clips(model, corpus)
                 for params in trainings:
                     check_configuration(model, params, corpus)
             except UserError as error:
@@ -46,18 +43,19 @@ def check_models(space: SearchSpace, corpus: Corpus) -> None:
         raise UserError("\n  ".join(dict.fromkeys(mistakes)))
 
 
-def _check_clips(model: "nn.Sequential", clip_samples: int) -> None:
+def _check_clips(model: "nn.Sequential", corpus: Corpus) -> None:
     """UserError where clips are too short, or else not what the model's layers can take."""
     import torch
 
     try:
         with torch.inference_mode():
-            model.eval()(torch.zeros(1, clip_samples))
+            model.eval()(torch.zeros(1, corpus.clip_samples))
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
+        seconds = corpus.clip_samples / corpus.sample_rate
         raise UserError(
-            f"data.clip_seconds: got {clip_samples / SAMPLE_RATE:g}, with which it does not run "
-            f"({reason}); longer clips may help"
+            f"data.clip_seconds: got {seconds:g}, with which it does not run ({reason}); longer "
+            "clips may help"
         ) from error
 
 

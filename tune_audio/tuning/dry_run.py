@@ -1,6 +1,5 @@
 """--dry-run: what a search would run, or what it would refuse, without decoding anything."""
 
-import pkgutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +7,12 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.columns import columns
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import list_clips
 from tune_audio.data.selection import select_clips
 from tune_audio.data.windows import check_windows
-from tune_audio.models import MODELS
+from tune_audio.models import build_model
 from tune_audio.reporting.ranking import varying
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.values import format_value
@@ -58,7 +56,8 @@ def _outline(space: SearchSpace) -> Corpus:
     """The space's corpus as if every recording could be read, without a sample of them."""
     given = {name: parameter.default for name, parameter in corpus_parameters().items()}
     given |= space.data
-    root, seconds = Path(given["root"]).absolute(), given["clip_seconds"]
+    root, seconds, rate = Path(given["root"]), given["clip_seconds"], given["sample_rate"]
+    root = root.absolute()
     options = {name: given[name] for name in dataset_parameters(given["name"]) if name in given}
     listing = list_clips(given["name"], root, **options)
     check_windows(listing, seconds)
@@ -70,7 +69,8 @@ def _outline(space: SearchSpace) -> Corpus:
         fingerprint="",
         labels=list(selection.labels),
         multi_label=selection.multi_label,
-        clip_samples=round(seconds * SAMPLE_RATE),
+        clip_samples=round(seconds * rate),
+        sample_rate=rate,
         samples=np.zeros(0, np.int16),
         start=np.zeros(count, np.int64),
         length=np.zeros(count, np.int64),
@@ -84,17 +84,15 @@ def _outline(space: SearchSpace) -> Corpus:
 
 def _sizes(space: SearchSpace, configurations: dict[str, list[dict]], corpus: Corpus) -> Table:
     """Parameter counts of every family, over all that its configurations make of it."""
-    num_labels = len(corpus.labels)
-    table = Table(title=f"Parameters (with {num_labels} labels)", title_justify="left")
+    table = Table(title=f"Parameters (with {len(corpus.labels)} labels)", title_justify="left")
     for column in ("family", "model", "trainable", "frozen", "configurations"):
         table.add_column(column, justify="left" if column in ("family", "model") else "right")
     for family in _families(space):
-        model_class = pkgutil.resolve_name(MODELS[family.model])
         kinds = {
             str(kwargs): kwargs for _, kwargs in map(family.split, configurations[family.name])
         }
         counts = [
-            parameter_counts(model_class(num_labels, corpus.clip_samples, **kwargs))
+            parameter_counts(build_model(family.model, *corpus.form, **kwargs))
             for kwargs in kinds.values()
         ]
         table.add_row(

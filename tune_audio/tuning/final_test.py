@@ -43,6 +43,7 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
         params=config["model_params"],
         labels=corpus.labels,
         clip_samples=corpus.clip_samples,
+        sample_rate=corpus.sample_rate,
         extra={
             "family": config["family"],
             "multi_label": corpus.multi_label,

@@ -7,14 +7,13 @@ from typing import Any
 from rich.console import Console
 
 from tune_audio.data.assume import AUTO, assume
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.domains import Fixed
 from tune_audio.space.parameters import dataset_parameters
 from tune_audio.training.metrics import CLIP, METRICS
 from tune_audio.tuning.demo import COMPACT
 
-COMPACT_SECONDS = 1.0  # of the clips that the compact backbones were trained on
+COMPACT_SECONDS, COMPACT_RATE = 1.0, 16_000  # of what the compact backbones were trained on
 FEWEST_FRAMES = 16  # a patch
 
 
@@ -57,7 +56,8 @@ def _whole_clips(family: Family, clip_seconds: float) -> Family:
         or "max_length" in family.domains
     ):
         return family
-    from tune_audio.models.deit_ast import fbank_frames
+    from tune_audio.features.spectrograms import KaldiFbank
 
-    frames = max(FEWEST_FRAMES, fbank_frames(round(clip_seconds * SAMPLE_RATE)))
+    whole = KaldiFbank.frames(round(clip_seconds * COMPACT_RATE), COMPACT_RATE)
+    frames = max(FEWEST_FRAMES, whole)
     return replace(family, domains=family.domains | {"max_length": Fixed(frames)})

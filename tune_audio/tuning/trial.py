@@ -2,7 +2,6 @@
 
 import copy
 import os
-import pkgutil
 import traceback
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.features.pipeline import Features
 from tune_audio.features.store import FeatureStore
-from tune_audio.models import MODELS
+from tune_audio.models import build_model
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation, assign_folds
 from tune_audio.training.learner import DivergedError, Learner
@@ -91,10 +90,7 @@ class AudioTrial(tune.Trainable):
     def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
         params = TrainParams(**self.config["train_params"])
         torch.manual_seed(params.seed)  # the first weights; every epoch has a seed of its own
-        model_class = pkgutil.resolve_name(MODELS[self.config["model"]])
-        model = model_class(
-            len(self.corpus.labels), self.corpus.clip_samples, **self.config["model_params"]
-        )
+        model = build_model(self.config["model"], *self.corpus.form, **self.config["model_params"])
         return Learner(
             model,
             partial(Features, self.corpus, store=self.store, fold=fold),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from make_audio import RATE
 
 from tune_audio.data.audio import read_audio
 from tune_audio.data.corpus import Corpus
@@ -72,7 +73,7 @@ def test_classes_differ_more_than_clips(root, meta):
     """The mean spectrum tells the class of a clip of another source better than chance."""
     spectra = []
     for row in meta:
-        wave = read_audio(root / "audio" / row["filename"]).astype(float)
+        wave = read_audio(root / "audio" / row["filename"], sample_rate=RATE).astype(float)
         power = np.abs(np.fft.rfft(wave.reshape(50, -1))) ** 2
         bands = np.log(power.reshape(50, -1)[:, :800].reshape(50, 40, 20).mean(2) + 1e-3)
         spectra.append(np.r_[bands.mean(0), bands.std(0)])

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune_audio.data.audio import BadAudio, duration_seconds
-from tune_audio.data.clips import SAMPLE_RATE, Clip
+from tune_audio.data.clips import Clip
 from tune_audio.errors import UserError
 
 SILENCE = "silence"
+SAMPLE_RATE = 16_000  # of Speech Commands, on whose samples clips start
 STRETCHES = 10
 SHORTEST_NOISE_SECONDS = 2.0 * STRETCHES  # room for clips that differ
 GOLDEN_FRACTION = (math.sqrt(5) - 1) / 2

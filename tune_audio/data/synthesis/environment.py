@@ -15,10 +15,9 @@ import soxr
 from filelock import FileLock
 from numpy.random import Generator
 
-from tune_audio.data.clips import SAMPLE_RATE
 from tune_audio.data.datasets.esc50 import CLIP_SECONDS, COLUMNS, FOLDS, META
 from tune_audio.data.datasets.fsd50k import TRUTH
-from tune_audio.data.synthesis import sounds
+from tune_audio.data.synthesis import SAMPLE_RATE, sounds
 from tune_audio.data.synthesis.rooms import brown, microphone, pink, unit_power, white
 from tune_audio.publish import published_folder
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.signal import butter, fftconvolve, firwin, resample_poly, sosfilt
 
-from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.synthesis import SAMPLE_RATE
 
 
 @dataclass(frozen=True, slots=True)

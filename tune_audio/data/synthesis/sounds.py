@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.signal import butter, sosfilt
 
-from tune_audio.data.clips import SAMPLE_RATE
+from tune_audio.data.synthesis import SAMPLE_RATE
 from tune_audio.data.synthesis.rooms import brown, pink, white
 
 

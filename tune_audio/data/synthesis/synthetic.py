@@ -20,8 +20,7 @@ from filelock import FileLock
 from numpy.random import Generator
 from rich.progress import Progress
 
-from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.data.synthesis import rooms
+from tune_audio.data.synthesis import SAMPLE_RATE, rooms
 from tune_audio.data.synthesis.espeak import Espeak, loader
 from tune_audio.data.synthesis.speakers import Cast, Speaker
 from tune_audio.errors import UserError

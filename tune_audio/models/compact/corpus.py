@@ -11,8 +11,7 @@ from numpy.random import Generator
 from rich.progress import Progress
 from torch import Tensor
 
-from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.data.synthesis import rooms
+from tune_audio.data.synthesis import SAMPLE_RATE, rooms
 from tune_audio.data.synthesis.synthetic import SPEECH_COMMANDS_WORDS, synthesize
 
 WORDS = tuple((Path(__file__).parent / "words.txt").read_text().split())

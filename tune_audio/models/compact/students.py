@@ -21,8 +21,9 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from tune_audio.data.clips import SAMPLE_RATE
-from tune_audio.features.spectrograms import KaldiFbank, ZeroMeanUnitVariance
+from tune_audio.data.synthesis import SAMPLE_RATE
+from tune_audio.features.spectrograms import KaldiFbank
+from tune_audio.features.waveforms import ZeroMeanUnitVariance
 from tune_audio.models.compact.corpus import WORDS
 from tune_audio.models.compact.teacher import FRAMES, MEL_BINS, spec_augment
 
@@ -104,7 +105,7 @@ class ASTStudent(Student):
         for name, parameter in self.backbone.embeddings.named_parameters():
             if name.endswith(("token", "embeddings")):
                 nn.init.trunc_normal_(parameter, std=0.02)
-        self.fbank = KaldiFbank(FRAMES, MEL_BINS, **statistics)
+        self.fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
         self.extractor = ASTFeatureExtractor(
             num_mel_bins=MEL_BINS, max_length=FRAMES, sampling_rate=SAMPLE_RATE, **statistics
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tune_audio.data.synthesis import SAMPLE_RATE
 from tune_audio.features.spectrograms import KaldiFbank
 from tune_audio.models.compact.corpus import WORDS, Corpus, Hearing
 
@@ -70,7 +71,7 @@ def fbank_statistics(corpus: Corpus, hearing: Hearing, clips: int = 2000) -> dic
     """Mean and standard deviation of the training clips' fbank as heard in training."""
     rows = corpus.rows(held_out=False)
     rows = rows[torch.linspace(0, len(rows) - 1, clips).long()]
-    raw = KaldiFbank(FRAMES, MEL_BINS, do_normalize=False)
+    raw = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, do_normalize=False)
     fbank = torch.cat([raw(hearing(corpus.waveforms(part))) for part in rows.split(BATCH_SIZE)])
     return {"mean": round(fbank.mean().item(), 4), "std": round(fbank.std().item(), 4)}
 
@@ -84,7 +85,7 @@ def train_teacher(
     hearing = Hearing(corpus, np.random.default_rng([seed, 1]), SNR_DB)
     # of a hearing of its own seed, so that all teachers and students see the same features
     statistics = fbank_statistics(corpus, Hearing(corpus, np.random.default_rng(0), SNR_DB))
-    fbank = KaldiFbank(FRAMES, MEL_BINS, **statistics)
+    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
     teacher = Teacher()
     rows = corpus.rows(held_out=False)
     steps = len(rows) // BATCH_SIZE
@@ -136,7 +137,7 @@ def write_targets(corpus: Corpus, paths: list[Path], folder: Path) -> dict[str, 
     """
     saved = [torch.load(path, weights_only=True) for path in paths]
     statistics = saved[0]["statistics"]
-    fbank = KaldiFbank(FRAMES, MEL_BINS, **statistics)
+    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
     teachers = [Teacher().eval() for _ in saved]
     for teacher, state in zip(teachers, saved, strict=True):
         teacher.load_state_dict(state["teacher"])
