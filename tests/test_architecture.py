@@ -25,7 +25,7 @@ FLOORS = [
     {"data.datasets", "data.synthesis"},
     {"data"},
     {"run_folder"},
-    {"cli", "errors", "folders", "publish"},
+    {"cached", "cli", "errors", "folders", "publish"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

@@ -23,7 +23,7 @@ set_option = click.option(
     help="Change anything in the space, e.g. --set params.lr='[1e-3, 1e-4]'.",
 )
 cache_gb_option = click.option(
-    "--cache-gb", type=float, help="Most that cached features may take on disk."
+    "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
 )
 
 

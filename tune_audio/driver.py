@@ -1,6 +1,5 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
-import contextlib
 import csv
 import io
 import shutil
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tune_audio.cached import entries, in_use
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
@@ -27,7 +27,7 @@ from tune_audio.tuning.demo import is_demonstration
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
 
-# The feature store may take this share of what is free on its disk.
+# Cached features, and decoded audio, may each take this share of what is free on their disk.
 DISK_SHARE = 0.5
 
 
@@ -121,30 +121,33 @@ class Driver:
                 mirror.mirror(record)
             progress.update(storage.records(), totals)
             if not storage.finished():
-                run(
-                    storage,
-                    corpus,
-                    folder,
-                    features=features,
-                    feature_bytes=self._feature_bytes(features),
-                    test=test,
-                    demonstration=self.demonstration,
-                    on_change=on_change,
-                )
+                with in_use(corpus.folder):
+                    run(
+                        storage,
+                        corpus,
+                        folder,
+                        features=features,
+                        feature_bytes=most_bytes("features", self.cache_gb),
+                        test=test,
+                        demonstration=self.demonstration,
+                        on_change=on_change,
+                    )
         return storage.records()
 
-    def _feature_bytes(self, folder: Path) -> int:
-        if self.cache_gb is not None:
-            return int(self.cache_gb * 1e9)
-        folder.mkdir(parents=True, exist_ok=True)
-        used = 0
-        for file in folder.rglob("*.npy"):
-            with contextlib.suppress(FileNotFoundError):  # evicted by another search
-                used += file.stat().st_size
-        return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
+
+def most_bytes(kind: str, cache_gb: float | None) -> int:
+    """How much of a kind of `cached.KINDS` is kept: what was asked for, or half of what is free."""
+    if cache_gb is not None:
+        return int(cache_gb * 1e9)
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    used = sum(entry.size_bytes for entry in entries(folder, [kind]))
+    return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
 
 
-def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Corpus:
+def open_data(
+    space: SearchSpace, console: Console, cache_gb: float | None = None, labels: str = "same"
+) -> Corpus:
     """The space's corpus, decoded or read from the cache; labels="all" for all that there are."""
     data = dict(space.data)
     if labels == "all":
@@ -155,7 +158,8 @@ def open_data(space: SearchSpace, console: Console, labels: str = "same") -> Cor
             f"data.root: the space does not say where {name} lies; give its folder with "
             "--data FOLDER, or have it fetched with --download"
         )
-    corpus = load_corpus(name, root, cache=cache_folder(), progress=True, **data)
+    limit = most_bytes("corpora", cache_gb)
+    corpus = load_corpus(name, root, cache=cache_folder(), progress=True, most_bytes=limit, **data)
     train, validation, test = (len(corpus.rows(split)) for split in SPLITS)
     console.print(
         f"{len(corpus.labels)} labels; {train:,} clips to train on, {validation:,} to select by, "

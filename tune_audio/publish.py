@@ -22,7 +22,7 @@ def published_folder(target: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        for path in partial.iterdir():
+        for path in partial.rglob("*"):
             _fsync(path)
         _fsync(partial)
         if target.exists():

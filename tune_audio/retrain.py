@@ -40,7 +40,7 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     space = load_space(str(folder.space), overrides)
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
-    corpus = open_data(space, console)
+    corpus = open_data(space, console, cache_gb)
     with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
         driver.finished = retrain_best(driver, corpus)
     return 0 if driver.finished else INTERRUPTED
@@ -64,7 +64,7 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
     what = "all labels" if how.labels == "all" else "the search's labels"
     driver.console.print(f"\nRetraining the best of each family on {what}, to be tested once")
     if how.labels == "all":
-        corpus = open_data(driver.space, driver.console, "all")
+        corpus = open_data(driver.space, driver.console, driver.cache_gb, "all")
     storage = Storage(
         driver.run.database,
         plans,

@@ -3,6 +3,7 @@
 python -m tune_audio.search --space speech4 --data FOLDER
 """
 
+from collections import Counter
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from tune_audio.cached import KINDS, entries, human
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
@@ -112,7 +114,7 @@ def search(
 
         show(chosen, console)
         return 0
-    corpus = open_data(chosen, console)
+    corpus = open_data(chosen, console, cache_gb)
     check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
@@ -152,7 +154,12 @@ def say_where(driver: Driver) -> None:
     say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
     for folder in sorted(run.path.glob("retrain*")):
         say(f"  {folder.name}/FAMILY-N: the models, and what they said of the test split")
+    cache, kept = cache_folder(), entries(cache_folder())
+    of_kind = Counter({k: sum(e.size_bytes for e in kept if e.kind == k) for k in KINDS})
+    largest = ", ".join(f"{kind} {human(size)}" for kind, size in of_kind.most_common(2) if size)
+    say(f"In {cache}, for the next one: {human(of_kind.total())} ({largest})")
     say("Next:")
+    say("  python -m tune_audio.cache --clear                          free that room")
     say("  mlflow ui                                                   all runs, in a browser")
     say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
     say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")

@@ -169,7 +169,7 @@ def test_a_space_is_searched_retrained_and_tested(name, roots, checkpoints, tmp_
 
     best = Ranking(searched, space.search.metric, direction(space.search.metric)).best
     plans = [Plan(family, [best[family.name].params]) for family in families]
-    everything = open_data(space, console, space.retrain.labels)
+    everything = open_data(space, console, labels=space.retrain.labels)
     retrained = execute(space, plans, everything, tmp_path, "retrain")
     assert [record.family for record in retrained] == list(space.families)
     check(retrained, space.search.metric)

@@ -13,6 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from filelock import FileLock, Timeout
 
+from tune_audio.cached import entries, make_room
 from tune_audio.data import DATASETS
 from tune_audio.data.clips import Listing
 from tune_audio.data.content import content_key, describe, recordings, status_of
@@ -42,14 +43,18 @@ def load_corpus(
     seed: int = 0,
     cache: Path,
     progress: bool = False,
+    most_bytes: int | None = None,
     **dataset_options: Any,
 ) -> Corpus:
     """The corpus of data set `name` in folder `root`, from the cache or decoded into it.
 
     The rest of the data set's options go to its listing function. One process decodes while others
-    wait for it. Raises UserError for a wrong choice, "auto" among them, which is for
-    `survey.assume` to decide; for a folder that does not fit, more than `max_bad_share` of
-    unreadable recordings, and files that change while they are read.
+    wait for it. Where the cache then has more than `most_bytes` of corpora, those that were not
+    used for the longest time go.
+
+    Raises UserError for a wrong choice, "auto" among them, which is for `assume` to decide; for a
+    folder that does not fit, more than `max_bad_share` of unreadable recordings, and files that
+    change while they are read.
     """
     _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds, sample_rate=sample_rate)
     root = Path(root).absolute()
@@ -67,11 +72,16 @@ def load_corpus(
     try:
         folder = Path(cache).absolute()
         corpus = _find_or_build(selection, clip_seconds, sample_rate, folder, progress)
+        os.utime(corpus.folder)  # when it was last used
     except OSError as error:
         raise UserError(
             f"cache folder {cache}: {error.strerror or error}. "
             "Make room there, or set TUNE_AUDIO_CACHE to another folder."
         ) from error
+    if most_bytes is not None:
+        corpora = entries(Path(cache), ["corpora"])
+        others = [entry for entry in corpora if entry.path != corpus.folder]
+        make_room(others, most_bytes - corpus.samples.nbytes)
     _check_bad_share(corpus.skipped, len(recordings(selection)), max_bad_share)
     train = corpus.targets[corpus.rows("train")]
     columns = np.flatnonzero(train.any(axis=0)) if corpus.multi_label else np.unique(train)

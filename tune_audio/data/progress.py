@@ -19,6 +19,11 @@ from rich.progress import (
 Track = Callable[[Iterable, str, int], Iterable]
 
 
+def untracked(items: Iterable, description: str, total: int) -> Iterable:
+    """The items, and nothing shown."""
+    return items
+
+
 @contextmanager
 def tracking(enabled: bool) -> Iterator[Track]:
     """A function `track(iterable, description, total)` that shows a bar while it is iterated."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_audio.data.audio import BadAudio, read_audio
+from tune_audio.data.progress import untracked
 from tune_audio.data.windows import window_starts
 from tune_audio.inference.classifier import BATCH, Classifier
 
@@ -17,7 +18,7 @@ from tune_audio.inference.classifier import BATCH, Classifier
 def predict_files(
     classifier: Classifier,
     paths: Sequence[Path],
-    track: Callable[[Iterable, str, int], Iterable] = lambda items, description, total: items,
+    track: Callable[[Iterable, str, int], Iterable] = untracked,
 ) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
     """Paths that could be used, probabilities (n, L) of those, and (path, reason) of the others.
 

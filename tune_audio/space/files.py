@@ -14,8 +14,12 @@ _ENDINGS = (".yaml", ".yml")
 
 
 def space_folders() -> list[Path]:
-    """Where spaces are looked up by name: search_spaces/ here, then the one that came along."""
-    return [Path.cwd() / "search_spaces", Path(__file__).parents[2] / "search_spaces"]
+    """Where spaces are looked up by name: search_spaces/ here, then the one that came along.
+
+    That is in the package where it is installed, and beside it in a checkout.
+    """
+    package = Path(__file__).parents[1]
+    return [folder / "search_spaces" for folder in (Path.cwd(), package, package.parent)]
 
 
 def list_spaces() -> dict[str, Path]:

@@ -12,7 +12,7 @@ from tune_audio.space.mistakes import Mistakes, convert, unknown
 from tune_audio.training.train_params import TrainParams
 
 # Arguments of load_corpus that are no options of the data set: the caller decides them.
-_NOT_IN_A_SPACE = {"name", "root", "cache", "progress"}
+_NOT_IN_A_SPACE = {"name", "root", "cache", "progress", "most_bytes"}
 
 
 @dataclass(frozen=True)

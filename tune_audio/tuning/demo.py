@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tune_audio.data.progress import tracking
 from tune_audio.errors import UserError
 from tune_audio.space import Family, SearchSpace
 from tune_audio.space.domains import Fixed
@@ -135,11 +135,5 @@ def _speak(space: SearchSpace, folder: Path) -> Path:
     words = list(dict.fromkeys([*searched, *SPEECH_COMMANDS_WORDS]))
     clips = {word: wanted if word in searched else CLIPS_PER_OTHER_WORD for word in words}
     key = hashlib.sha1(json.dumps(clips).encode()).hexdigest()[:12]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
-        return synthesize(folder / f"{MADE}{key}", words, clips, progress=progress)
+    with tracking(True) as track:
+        return synthesize(folder / f"{MADE}{key}", words, clips, track=track)

@@ -7,7 +7,6 @@ files named SPEAKER_nohash_N.wav, validation_list.txt, testing_list.txt and _bac
 import multiprocessing
 import os
 import re
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,12 +17,13 @@ import numpy as np
 import soundfile
 from filelock import FileLock
 from numpy.random import Generator
-from rich.progress import Progress
 
+from tune_audio.data.progress import Track, untracked
 from tune_audio.data.synthesis import SAMPLE_RATE, rooms
 from tune_audio.data.synthesis.espeak import Espeak, loader
 from tune_audio.data.synthesis.speakers import Cast, Speaker
 from tune_audio.errors import UserError
+from tune_audio.publish import published_folder
 
 # Core words first, in the order of the data set's README
 # fmt: off
@@ -59,7 +59,7 @@ def synthesize(
     clips_per_word: int | Mapping[str, int] = 1000,
     seed: int = 0,
     processes: int | None = None,
-    progress: Progress | None = None,
+    track: Track = untracked,
     *,
     speakers: int = 600,
     conditions: rooms.Conditions | None = None,
@@ -67,6 +67,7 @@ def synthesize(
     """Write a synthetic data set in Speech Commands' layout and return its folder.
 
     clips_per_word: of every word, or by word.
+    track: see `data.progress.tracking`.
     conditions: how hard it is to hear; the defaults are noisy enough for models to differ.
 
     Equal arguments give equal bytes, whatever the number of processes (default: one a core). A
@@ -80,18 +81,13 @@ def synthesize(
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(folder.name + ".lock")):
-        if folder.exists():
-            return folder
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        cast = Cast(seed, conditions)
-        utterances = plan(words, clips_per_word, seed, speakers)
-        _write_words(partial, utterances, cast, processes or os.cpu_count() or 1, progress)
-        _write_background_noise(partial / "_background_noise_", seed)
-        _write_lists(partial, utterances, cast)
-        _sync(partial)
-        partial.rename(folder)
-        _sync_directory(folder.parent)
+        if not folder.exists():
+            cast = Cast(seed, conditions)
+            utterances = plan(words, clips_per_word, seed, speakers)
+            with published_folder(folder) as partial:
+                _write_words(partial, utterances, cast, processes or os.cpu_count() or 1, track)
+                _write_background_noise(partial / "_background_noise_", seed)
+                _write_lists(partial, utterances, cast)
     return folder
 
 
@@ -129,25 +125,23 @@ def _write_words(
     utterances: list[Utterance],
     cast: Cast,
     processes: int,
-    progress: Progress | None,
+    track: Track,
 ) -> None:
     for word in {utterance.word for utterance in utterances}:
         (folder / word).mkdir(parents=True, exist_ok=True)
     chunks = [
         utterances[start : start + CHUNK_CLIPS] for start in range(0, len(utterances), CHUNK_CLIPS)
     ]
-    task = progress.add_task("Speaking", total=len(utterances)) if progress else None
     with ProcessPoolExecutor(
         max_workers=min(processes, len(chunks)),
         mp_context=multiprocessing.get_context("spawn"),
         max_tasks_per_child=1,  # espeak-ng's state begins anew only in a new process
     ) as pool:
         written = [pool.submit(_write_chunk, folder, chunk, cast) for chunk in chunks]
+        clips = (clip for future in as_completed(written) for clip in range(future.result()))
         try:
-            for future in as_completed(written):
-                clips = future.result()
-                if progress:
-                    progress.advance(task, clips)
+            for _ in track(clips, "Speaking", len(utterances)):
+                pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -217,22 +211,3 @@ def _write_lists(folder: Path, utterances: list[Utterance], cast: Cast) -> None:
             if speakers[u.speaker].split == split
         )
         (folder / f"{split}_list.txt").write_text("".join(lines))
-
-
-def _sync(folder: Path) -> None:
-    """Flush all files to the disk: after a power cut the renamed folder is still whole."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with open(os.path.join(parent, name), "rb") as file:
-                os.fsync(file.fileno())
-        _sync_directory(Path(parent))
-
-
-def _sync_directory(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a directory
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

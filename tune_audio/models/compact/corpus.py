@@ -8,9 +8,9 @@ import soundfile
 import torch
 from filelock import FileLock
 from numpy.random import Generator
-from rich.progress import Progress
 from torch import Tensor
 
+from tune_audio.data.progress import Track
 from tune_audio.data.synthesis import SAMPLE_RATE, rooms
 from tune_audio.data.synthesis.synthetic import SPEECH_COMMANDS_WORDS, synthesize
 
@@ -40,9 +40,7 @@ class Corpus:
         return torch.from_numpy(self.clips[rows.numpy()].astype(np.float32) / 32768)
 
 
-def prepare(
-    folder: Path, clips_per_word: int, seed: int, processes: int, progress: Progress
-) -> Corpus:
+def prepare(folder: Path, clips_per_word: int, seed: int, processes: int, track: Track) -> Corpus:
     """Speak the words below the folder, or open what is there already."""
     spoken = synthesize(
         folder / "words",
@@ -50,7 +48,7 @@ def prepare(
         clips_per_word,
         seed,
         processes,
-        progress,
+        track=track,
         speakers=5000,
         conditions=DRY,
     )

@@ -30,13 +30,12 @@ def main(context: click.Context, folder: Path, clips_per_word: int, processes: i
     In order: teacher --seed 0, teacher --seed 1, student ast, student wav2vec2. The two teachers,
     and then the two students, may run at once in processes of their own.
     """
-    from rich.progress import Progress
-
+    from tune_audio.data.progress import tracking
     from tune_audio.models.compact.corpus import prepare
 
     folder.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress:
-        corpus = prepare(folder, clips_per_word, 101, processes, progress)
+    with tracking(True) as track:
+        corpus = prepare(folder, clips_per_word, 101, processes, track)
     context.obj = folder, corpus
 
 

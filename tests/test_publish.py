@@ -1,16 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from tune_audio.folders import cache_folder
 from tune_audio.publish import publish_text, published_folder
-
-
-def test_the_environment_names_the_folder():
-    assert cache_folder({"TUNE_AUDIO_CACHE": "/big/disk"}) == Path("/big/disk")
-    home = Path.home() / ".cache" / "tune_audio"
-    assert cache_folder({}) == cache_folder({"TUNE_AUDIO_CACHE": ""}) == home
-    assert cache_folder({"TUNE_AUDIO_CACHE": "~/x"}) == Path.home() / "x"
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
