@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make search   find the best of three families for four spoken words (ARGS='--data FOLDER ...')"
-	@echo "make test     lint and run all tests"
+	@echo "make test     lint, check types and run all tests (ARGS='tests/models -k lstm', ARGS=--cov)"
 	@echo "make format   put the code into shape"
 
 install: .venv/installed
@@ -26,10 +26,10 @@ search: install
 	@$(BIN)/python -m tune_audio.search --space speech4 $(ARGS)
 
 test: install lint
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: install
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 format: install
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -122,14 +122,15 @@ def check_mlflow(place: Path) -> None:
 
 
 def test_a_mistake_is_a_line_and_exit_code_2(place):
-    for arguments, told in (
+    mistakes = [
         (["--space", "space.yaml", "--set", "params.lrr=1"], "did you mean lr"),
         (["--space", "no_such_space"], "no search space is named"),
         (["--space", "space.yaml", "--data", "nowhere"], "is not a folder"),
         (["--resume", "nothing"], "no search 'nothing'"),
         ([], "give either --space"),
-    ):
-        process = start(place, *arguments)
+    ]
+    started = [(start(place, *arguments), told) for arguments, told in mistakes]
+    for process, told in started:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 2, output
         assert told in output and "Traceback" not in output

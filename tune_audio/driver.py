@@ -21,7 +21,7 @@ from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
-from tune_audio.tracking.mirror import Mirror
+from tune_audio.tracking.mirror import Mirror, Status
 from tune_audio.training.metrics import direction
 from tune_audio.tuning.demo import is_demonstration
 from tune_audio.tuning.family_study import Plan
@@ -54,11 +54,11 @@ class Driver:
     def __exit__(self, kind: type | None, *_: object) -> None:
         if self._mirror is None:
             return
-        status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
+        status: Status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
         files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
-        best = self.searched.best if self.searched else {}
-        summary = {family: record.value for family, record in best.items()}
-        text = note(self.searched, self.retrained) if best else ""
+        summary, text = {}, ""
+        if self.searched is not None and self.searched.best:
+            summary, text = self.searched.best_values, note(self.searched, self.retrained)
         if complaint := self._mirror.close(status, summary, files, text):
             self.console.print(f"MLflow    {complaint}")
 

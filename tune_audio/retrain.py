@@ -3,6 +3,8 @@
 python -m tune_audio.retrain RUN
 """
 
+from typing import Any
+
 import click
 
 from tune_audio.cli import (
@@ -52,6 +54,8 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
     corpus: the search's own.
     """
     how = driver.space.retrain
+    if how is None:
+        raise ValueError(f"{driver.run.path}: its space retrains nothing")
     searched = driver.rank(driver.search_storage(corpus).records())
     plans = []
     for family in driver.space.families.values():
@@ -62,7 +66,11 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
     if not plans:
         raise UserError(f"{driver.run.path}: no trial has a result yet; nothing to retrain")
     what = "all labels" if how.labels == "all" else "the search's labels"
-    driver.console.print(f"\nRetraining the best of each family on {what}, to be tested once")
+    driver.console.print(
+        f"\nRetraining the best of each family on {what}: on the train split alone, with the best "
+        "epoch by validation, and tested once",
+        soft_wrap=True,
+    )
     if how.labels == "all":
         corpus = open_data(driver.space, driver.console, driver.cache_gb, "all")
     storage = Storage(
@@ -79,7 +87,7 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
     return storage.finished()
 
 
-def _seeded(record: TrialRecord, repeat: int) -> dict:
+def _seeded(record: TrialRecord, repeat: int) -> dict[str, Any]:
     return record.params | {"seed": record.params.get("seed", 0) + repeat}
 
 

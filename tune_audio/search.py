@@ -80,22 +80,21 @@ def search(
     configuration of each family is retrained and tested once; every run is in MLflow.
     """
     console = make_console()
-    if (space is None) == (resume is None):
-        raise UserError("give either --space NAME to start a search or --resume NAME to go on")
+    given = _either(space, resume)
     if resume is not None and (models or name):
         raise UserError(
             "--resume: goes on with a whole run under its name; leave out --models and --name"
         )
     if download and data:
         raise UserError("--download, --data: give one of them")
-    changes = [*overrides, *_shorthands(data, epochs, trials)]
+    changes: list[str | tuple[str, Any]] = [*overrides, *_shorthands(data, epochs, trials)]
     if resume is not None:
-        run = RunFolder.find(runs_folder(), resume)
-        space = str(run.space)
+        run = RunFolder.find(runs_folder(), given)
+        given = str(run.space)
     elif name is not None:
         RunFolder.check_name(runs_folder(), name)
     chosen = load_space(
-        space,
+        given,
         changes,
         models=models.split(",") if models else None,
         checkpoints=dict(map(_checkpoint, checkpoints)),
@@ -153,7 +152,7 @@ def say_where(driver: Driver) -> None:
     say(f"\nEverything of this search: {run.path}")
     say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
     for folder in sorted(run.path.glob("retrain*")):
-        say(f"  {folder.name}/FAMILY-N: the models, and what they said of the test split")
+        say(f"  {folder.name}/FAMILY-N: models of the train split, and what they said of the test")
     cache, kept = cache_folder(), entries(cache_folder())
     of_kind = Counter({k: sum(e.size_bytes for e in kept if e.kind == k) for k in KINDS})
     largest = ", ".join(f"{kind} {human(size)}" for kind, size in of_kind.most_common(2) if size)
@@ -163,8 +162,18 @@ def say_where(driver: Driver) -> None:
     say("  mlflow ui                                                   all runs, in a browser")
     say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
     say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")
-    others = [name for name in list_spaces() if name not in (driver.space.name, "own")]
-    say(f"  python -m tune_audio.search --space {others[0]:<23} another of {len(others)} spaces")
+    if others := [name for name in list_spaces() if name not in (driver.space.name, "own")]:
+        say(
+            f"  python -m tune_audio.search --space {others[0]:<23} another of {len(others)} spaces"
+        )
+
+
+def _either(space: str | None, resume: str | None) -> str:
+    """The one that is given. Raises UserError for both and for none."""
+    given = [name for name in (space, resume) if name is not None]
+    if len(given) != 1:
+        raise UserError("give either --space NAME to start a search or --resume NAME to go on")
+    return given[0]
 
 
 def _shorthands(data: str | None, epochs: int | None, trials: int | None) -> list[tuple[str, Any]]:

@@ -54,9 +54,11 @@ def clips() -> Tensor:
     return 0.3 * tones + 0.01 * noise
 
 
-def make(name: str, params: dict[str, dict[str, Any]], **changes: Any) -> nn.Sequential:
+def make(
+    name: str, params: dict[str, dict[str, Any]], samples: int = SAMPLES, **changes: Any
+) -> nn.Sequential:
     torch.manual_seed(1)
-    return build_model(name, LABELS, SAMPLES, RATE, **params.get(name, {}) | changes)
+    return build_model(name, LABELS, samples, RATE, **params.get(name, {}) | changes)
 
 
 def with_freeze(name: str, freeze: str) -> dict[str, str]:
@@ -108,11 +110,13 @@ def test_trains_on_a_last_batch_of_one_clip(name: str, params: dict, clips: Tens
 
 @pytest.mark.parametrize("name", MODELS)
 def test_overfits_eight_clips(name: str, params: dict, clips: Tensor) -> None:
-    model = make(name, params, **with_freeze(name, "none"))
+    # A quarter of a second is enough for what would else convolve every sample of a second.
+    samples = SAMPLES // 4 if name in FROM_THE_WAVEFORM else SAMPLES
+    model = make(name, params, samples, **with_freeze(name, "none"))
     targets = torch.tensor([0, 1, 2, 3, 1, 0, 3, 2])
     prefix, suffix = split_model(model)
     with torch.no_grad():
-        features = prefix(clips)
+        features = prefix(clips[:, :samples])
     optimizer = torch.optim.Adam(suffix.parameters(), lr=3e-3)
     for _ in range(100):
         suffix.train()

@@ -8,8 +8,7 @@ import optuna
 import pytest
 from make_audio import make_class_folder, make_kaggle
 from make_checkpoints import tiny_ast, tiny_deit, tiny_wav2vec2
-from ray.tune import RunConfig, TuneConfig
-from ray.tune.search import Searcher
+from one_after_another import run_in_this_process
 from rich.console import Console
 
 from tune_audio.data.corpus import Corpus
@@ -25,14 +24,13 @@ from tune_audio.tuning.check import check_models
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.resolve import resolve
 from tune_audio.tuning.storage import Storage
-from tune_audio.tuning.trial import AudioTrial
 
 WORDS = ("yes", "no", "bed", "cat")
 # Options of a data set that make little of it
 LITTLE = {
     "kaggle_speech": {"silence_clips": 30, "unknown_clips": 30},
     "fsd50k": {"clip_seconds": 0.5},
-    "esc50": {"clip_seconds": 0.2, "window_seconds": 0.2, "hop_seconds": 1.2},
+    "esc50": {"clip_seconds": 0.1, "window_seconds": 0.1, "hop_seconds": 1.2},
 }
 CHECKPOINTS = {"wav2vec2": tiny_wav2vec2, "ast": tiny_ast, "deit_ast": tiny_deit}
 # Parameters of a model that make it small, beside a tiny checkpoint
@@ -48,33 +46,10 @@ SMALL = {
 }
 
 
-class OneAfterAnother:
-    """Ray Tune's loop in this process: a worker a run takes longer to start than its trials take.
-
-    Trials on a real Ray are in test_study.py and test_end_to_end.py.
-    """
-
-    def __init__(self, job: dict, tune_config: TuneConfig, run_config: RunConfig) -> None:
-        self.job, self.searcher = job, tune_config.search_alg
-
-    def fit(self) -> None:
-        while (config := self.searcher.suggest("trial")) != Searcher.FINISHED:
-            trial, result = AudioTrial.__new__(AudioTrial), {"done": False}
-            trial.setup(config, self.job)
-            while not result["done"]:
-                result = trial.step()
-            self.searcher.on_trial_complete("trial", result)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def in_this_process():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "start_ray", lambda: False)
-        patch.setattr(study, "check_needs", lambda needs, may_grow: None)
-        patch.setattr(study.ray, "cluster_resources", lambda: {"CPU": 1})
-        patch.setattr(study.tune, "with_parameters", lambda trainable, job: job)
-        patch.setattr(study.tune, "with_resources", lambda trainable, resources: trainable)
-        patch.setattr(study.tune, "Tuner", OneAfterAnother)
+        run_in_this_process(patch.setattr)
         yield
 
 

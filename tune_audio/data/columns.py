@@ -1,6 +1,7 @@
 """What a corpus knows of its clips besides their samples."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 
@@ -9,8 +10,18 @@ from tune_audio.data.names import clip_id
 from tune_audio.data.selection import Selection
 
 
-def columns(selection: Selection, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """The columns `targets`, `split`, `clip_ids`, `recording` and `fold` of a Corpus.
+class Columns(TypedDict):
+    """The columns of a Corpus that are named alike."""
+
+    targets: np.ndarray
+    split: np.ndarray
+    clip_ids: np.ndarray
+    recording: np.ndarray
+    fold: np.ndarray
+
+
+def columns(selection: Selection, rows: np.ndarray) -> Columns:
+    """The columns of a corpus of some of the selection's clips.
 
     `rows` are those of the selection that are in the corpus, int64 (n,).
     """
@@ -18,7 +29,7 @@ def columns(selection: Selection, rows: np.ndarray) -> dict[str, np.ndarray]:
     names = [selection.names[row] for row in rows]
     ids = [clip_id(name, clip.start_seconds) for name, clip in zip(names, clips, strict=True)]
     # Without windows every clip is a recording of its own, though several may be cut from a file.
-    sources: Sequence = names if selection.windows else range(len(names))
+    sources: Sequence[str | int] = names if selection.windows else range(len(names))
     numbers = {source: number for number, source in enumerate(dict.fromkeys(sources))}
     return {
         "targets": _targets(clips, selection.labels, selection.multi_label),

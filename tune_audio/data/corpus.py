@@ -1,7 +1,7 @@
 """What every data set becomes: one memory-mapped file of 16-bit samples, decoded once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class Corpus:
     multi_label: bool
     clip_samples: int
     sample_rate: int
-    samples: np.memmap = field(repr=False)
+    samples: np.ndarray = field(repr=False)
     start: np.ndarray = field(repr=False)
     length: np.ndarray = field(repr=False)
     targets: np.ndarray = field(repr=False)
@@ -67,7 +67,7 @@ class Corpus:
             **columns,
         )
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[Callable[[Path], "Corpus"], tuple[Path]]:
         return Corpus.open, (self.folder,)
 
     def __len__(self) -> int:

@@ -60,7 +60,7 @@ def _decode_all(
     jobs: Iterable[tuple[Clip, float]], sample_rate: int, threads: Executor
 ) -> Iterator[np.ndarray | BadAudio]:
     """Results in the order of the jobs, a bounded number of them ahead of the reader."""
-    pending: deque[Future] = deque()
+    pending: deque[Future[np.ndarray | BadAudio]] = deque()
     for clip, longest_seconds in jobs:
         pending.append(threads.submit(_decode, clip, sample_rate, longest_seconds))
         if len(pending) == CLIPS_IN_FLIGHT:

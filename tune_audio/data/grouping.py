@@ -89,7 +89,8 @@ def _holds(known: NamePattern, names: Sequence[str], labels: Sequence[tuple[str,
     ]
     if len(named) < NAMED_SHARE * len(names):
         return False
-    labels_of, groups_of = defaultdict(set), defaultdict(set)
+    labels_of: defaultdict[str, set[str]] = defaultdict(set)
+    groups_of: defaultdict[str, set[str]] = defaultdict(set)
     for group, of_clip in named:
         labels_of[group].update(of_clip)
         for label in of_clip:

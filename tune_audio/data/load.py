@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,6 +27,7 @@ from tune_audio.publish import publish_text, published_folder
 
 SHOWN_BAD_FILES = 3
 SampleRate = Annotated[int, Ge(4_000), Le(192_000)]
+Value = TypeVar("Value")
 
 
 def load_corpus(
@@ -56,22 +57,24 @@ def load_corpus(
     folder that does not fit, more than `max_bad_share` of unreadable recordings, and files that
     change while they are read.
     """
-    _refuse_auto(split=split, split_by=split_by, clip_seconds=clip_seconds, sample_rate=sample_rate)
+    parts: Literal["official"] | tuple[float, float, float] = _decided("split", split)
+    parted_by: Literal["label", "speaker"] = _decided("split_by", split_by)
+    seconds, rate = _decided("clip_seconds", clip_seconds), _decided("sample_rate", sample_rate)
     root = Path(root).absolute()
     listing = list_clips(name, root, **dataset_options)
-    check_windows(listing, clip_seconds)
+    check_windows(listing, seconds)
     selection = select_clips(
         listing,
         root,
         labels=labels,
         clips_per_label=clips_per_label,
-        split=split,
-        split_by=split_by,
+        split=parts,
+        split_by=parted_by,
         seed=seed,
     )
     try:
         folder = Path(cache).absolute()
-        corpus = _find_or_build(selection, clip_seconds, sample_rate, folder, progress)
+        corpus = _find_or_build(selection, seconds, rate, folder, progress)
         os.utime(corpus.folder)  # when it was last used
     except OSError as error:
         raise UserError(
@@ -104,11 +107,12 @@ def list_clips(name: str, root: Path, **dataset_options: Any) -> Listing:
         raise UserError(f"data.root: {error.filename or root}: {error.strerror}.") from error
 
 
-def _refuse_auto(**choices: Any) -> None:
-    if undecided := [name for name, value in choices.items() if value == "auto"]:
+def _decided(option: str, value: Value | Literal["auto"]) -> Value:
+    if value == "auto":
         raise UserError(
-            f"data.{undecided[0]}: is still auto, which a new search decides; give a value here."
+            f"data.{option}: is still auto, which a new search decides; give a value here."
         )
+    return value
 
 
 def _find_or_build(

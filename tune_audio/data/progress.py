@@ -1,8 +1,9 @@
 """One way to show how far something is: rich, on the terminal's error stream."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,10 +17,16 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-Track = Callable[[Iterable, str, int], Iterable]
+Item = TypeVar("Item")
 
 
-def untracked(items: Iterable, description: str, total: int) -> Iterable:
+class Track(Protocol):
+    """Passes the items on, and shows how far they are."""
+
+    def __call__(self, items: Iterable[Item], description: str, total: int) -> Iterable[Item]: ...
+
+
+def untracked(items: Iterable[Item], description: str, total: int) -> Iterable[Item]:
     """The items, and nothing shown."""
     return items
 
@@ -28,7 +35,11 @@ def untracked(items: Iterable, description: str, total: int) -> Iterable:
 def tracking(enabled: bool) -> Iterator[Track]:
     """A function `track(iterable, description, total)` that shows a bar while it is iterated."""
     with _progress(MofNCompleteColumn(), disable=not enabled) as bars:
-        yield lambda items, description, total: bars.track(items, total, description=description)
+
+        def track(items: Iterable[Item], description: str, total: int) -> Iterable[Item]:
+            return bars.track(items, total, description=description)
+
+        yield track
 
 
 class DownloadBar:

@@ -132,13 +132,15 @@ def _at_most(
     if limit < 1:
         raise UserError(f"data.clips_per_label: got {limit}; give 1 or more, or null for all.")
     counts = Counter(label for row in rows for label in listing.clips[row].labels)
-    by_label: dict[str, list[dict[tuple, list[int]]]] = defaultdict(
+    by_label: dict[str, list[dict[tuple[str | float, ...], list[int]]]] = defaultdict(
         lambda: [defaultdict(list) for _ in SPLITS]
     )
     for row in rows:
         clip = listing.clips[row]
         label = rarest(wanted.intersection(clip.labels), counts)
-        unit = (names[row],) if listing.windows else (names[row], clip.start_seconds)
+        unit: tuple[str | float, ...] = (names[row],)
+        if not listing.windows:
+            unit += (clip.start_seconds,)
         by_label[label][splits[row]][unit].append(row)
     kept = []
     for parts in by_label.values():

@@ -38,7 +38,7 @@ def assign_splits(
     fractions = _check_fractions(split)
     if split_by == "speaker":
         _check_groups(clips)
-        units = [("", clip.group) for clip in clips]
+        units: list[tuple[str, Hashable]] = [("", clip.group) for clip in clips]
     elif split_by == "label":
         whole: list[Hashable] = [
             clip.group if whole_groups and clip.group is not None else (name, clip.group)
@@ -108,7 +108,7 @@ def _cut_at_fractions(
 
     With `fill` no split of a stratum is empty, however large its units are.
     """
-    sizes: dict[str, Counter] = defaultdict(Counter)
+    sizes: dict[str, Counter[Hashable]] = defaultdict(Counter)
     for stratum, unit in units:
         sizes[stratum][unit] += 1
     part: dict[tuple[str, Hashable], int] = {}

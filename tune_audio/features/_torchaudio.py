@@ -24,7 +24,7 @@ def import_torchaudio() -> ModuleType:
         if not _lacks_cuda(error):
             raise
     # "There is no such file" is an answer torchaudio provides for: it then runs in Python alone.
-    sys.modules["torchaudio._extension.utils"]._load_lib = lambda lib: False
+    vars(sys.modules["torchaudio._extension.utils"])["_load_lib"] = lambda lib: False
     return importlib.import_module("torchaudio")
 
 

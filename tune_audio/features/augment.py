@@ -231,7 +231,7 @@ def _recorded(
     """A stretch of a drawn recording for each generator, (B, samples); a short one is repeated."""
     stretches = np.empty((len(generators), samples), dtype=np.int16)
     for stretch, generator in zip(stretches, generators, strict=True):
-        recording = recordings[generator.integers(len(recordings))]
+        recording = recordings[int(generator.integers(len(recordings)))]
         start = generator.integers(max(len(recording) - samples, 0) + 1)
         stretch[:] = np.resize(recording[start : start + samples], samples)
     return torch.from_numpy(stretches).float() / 2**15

@@ -163,7 +163,7 @@ class Features:
         return np.random.default_rng([self.seed, int(clip_id), view])
 
     def _key(self, rows: np.ndarray, view: int | None) -> str:
-        draw: Sequence = ("clean",)
+        draw: Sequence[object] = ("clean",)
         if view is not None:
             draw = (self.augment, *_code_of_augmentations(self.augment), self.seed, view)
         parts = [self.corpus.fingerprint, *(fingerprint(s) for s in self.prefix), *map(str, draw)]

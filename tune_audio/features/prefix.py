@@ -69,7 +69,8 @@ def fingerprint(module: nn.Module) -> str:
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for name, tensor in own:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            digest.update(raw.data)
         for name, child in module.named_children():
             digest.update(f"{name} {fingerprint(child)}".encode())
         _fingerprints[module] = digest.hexdigest()

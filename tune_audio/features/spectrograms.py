@@ -99,6 +99,8 @@ class KaldiFbank(nn.Module):
     axes = ("time", "mel")
     LOW_HZ = 20.0
     PREEMPHASIS = 0.97
+    window: Tensor
+    banks: Tensor
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ SHARD_ROWS = 128
 RESERVED = "reserved_bytes"
 # So often an entry may be evicted while it is computed, before its caller does without the store.
 ATTEMPTS = 3
+Compute = Callable[[np.ndarray], np.ndarray]  # row numbers (B,) -> features (B, ...)
 
 
 @dataclass
@@ -65,7 +66,7 @@ class FeatureStore:
         self,
         key: str,
         rows: int,
-        compute: Callable[[np.ndarray], np.ndarray],
+        compute: Compute,
         siblings: int = 1,
     ) -> Entry | None:
         """The features under `key`, computed where they are missing.
@@ -86,7 +87,7 @@ class FeatureStore:
                 return Entry(_open(paths), "computed" if computed else "read")
         return None
 
-    def _reserve(self, entry: Path, rows: int, compute: Callable, siblings: int) -> bool:
+    def _reserve(self, entry: Path, rows: int, compute: Compute, siblings: int) -> bool:
         """Evict until an entry fits, and put down its bytes; False if it cannot."""
         if (entry / RESERVED).exists():
             return True
@@ -117,7 +118,7 @@ def _open(paths: list[Path]) -> list[np.ndarray]:
         raise _Evicted from None
 
 
-def _fill(paths: list[Path], rows: int, compute: Callable[[np.ndarray], np.ndarray]) -> bool:
+def _fill(paths: list[Path], rows: int, compute: Compute) -> bool:
     """Compute the shards that are missing and not being computed by others; wait for the rest."""
     reserved = paths[0].with_name(RESERVED)
     computed = False

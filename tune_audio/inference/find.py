@@ -38,7 +38,8 @@ def find_model(runs: Path, name: str) -> Path:
 
 
 def _best(run: RunFolder, family: str, models: list[Path]) -> Path:
-    from tune_audio.tuning.storage import Plan, Storage
+    from tune_audio.tuning.family_study import Plan
+    from tune_audio.tuning.storage import Storage
 
     space = load_space(run.space, models=[family])
     search = space.search.model_copy(update={"scheduler": "none", "sampler": "grid"})

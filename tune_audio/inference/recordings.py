@@ -3,14 +3,14 @@
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from tune_audio.data.audio import BadAudio, read_audio
-from tune_audio.data.progress import untracked
+from tune_audio.data.progress import Track, untracked
 from tune_audio.data.windows import window_starts
 from tune_audio.inference.classifier import BATCH, Classifier
 
@@ -18,7 +18,7 @@ from tune_audio.inference.classifier import BATCH, Classifier
 def predict_files(
     classifier: Classifier,
     paths: Sequence[Path],
-    track: Callable[[Iterable, str, int], Iterable] = untracked,
+    track: Track = untracked,
 ) -> tuple[list[Path], np.ndarray, list[tuple[Path, str]]]:
     """Paths that could be used, probabilities (n, L) of those, and (path, reason) of the others.
 
@@ -43,7 +43,7 @@ def predict_files(
         np.add.at(sums, list(rows), classifier.probabilities(np.stack(waveforms)))
         np.add.at(counts, list(rows), 1)
     usable = np.flatnonzero(counts)
-    return [paths[i] for i in usable], sums[usable] / counts[usable, None], bad
+    return [paths[int(i)] for i in usable], sums[usable] / counts[usable, None], bad
 
 
 def cut(samples: np.ndarray, clip_samples: int, sample_rate: int) -> Iterator[np.ndarray]:
@@ -68,7 +68,7 @@ def _decoded(paths: Sequence[Path], sample_rate: int) -> Iterator[np.ndarray | B
     """Recordings or why they cannot be used, in order; decoded a few ahead, not all at once."""
     count = os.cpu_count() or 1
     with ThreadPoolExecutor(count) as threads:
-        ahead: deque = deque()
+        ahead: deque[Future[np.ndarray | BadAudio]] = deque()
         for path in paths:
             ahead.append(threads.submit(_decode, path, sample_rate))
             if len(ahead) > 2 * count:

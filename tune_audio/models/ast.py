@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 import torch
 import transformers
@@ -102,7 +102,18 @@ class MeanOfTwoTokens(nn.Module):
         return hidden_states[:, :2].mean(dim=1)
 
 
-def with_frames(embeddings: nn.Module, frames: int) -> nn.Module:
+class Embeddings(Protocol):
+    """What is used of transformers' ASTEmbeddings: (B, frames, mel_bins) -> (B, tokens, width)."""
+
+    config: transformers.ASTConfig
+    position_embeddings: nn.Parameter
+
+    def __call__(self, fbank: Tensor) -> Tensor: ...
+
+    def get_shape(self, config: transformers.ASTConfig) -> tuple[int, int]: ...
+
+
+def with_frames(embeddings: Embeddings, frames: int) -> Embeddings:
     """ASTEmbeddings for another number of frames: themselves, or a copy with other positions.
 
     As in the authors' code, fewer positions are the middle ones of those there are, so that

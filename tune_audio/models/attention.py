@@ -18,6 +18,8 @@ class MultiheadSelfAttention(nn.Module):
     Raises ValueError unless 1 <= num_heads <= width.
     """
 
+    scale: Tensor
+
     def __init__(self, width: int, num_heads: int, dropout: float = 0.0):
         super().__init__()
         if not 1 <= num_heads <= width:
@@ -103,6 +105,9 @@ class PrependClassToken(nn.Module):
 
     The class token is learned, or all zeros and then no parameter.
     """
+
+    class_token: Tensor
+    positions: Tensor
 
     def __init__(self, length: int, width: int, *, learned: bool, positions: bool, dropout: float):
         super().__init__()

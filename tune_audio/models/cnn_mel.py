@@ -19,6 +19,8 @@ class Cepstrum(nn.Module):
     (B, mel_bins, frames) -> (B, coefficients, frames)
     """
 
+    dct: Tensor
+
     def __init__(self, mel_bins: int, coefficients: int):
         super().__init__()
         dct = torchaudio.functional.create_dct(coefficients, mel_bins, norm="ortho")

@@ -27,6 +27,7 @@ class GatedConvolution(nn.Module):
         # section 3.5: a gated linear unit quarters the variance of its input, dropout raises it
         deviation = math.sqrt(4 * (1 - dropout) / (kernel_size * width))
         nn.init.normal_(self.convolution.weight, std=deviation)
+        assert self.convolution.bias is not None  # torch leaves it out on request alone
         nn.init.zeros_(self.convolution.bias)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,6 +40,8 @@ class Encoder(nn.Module):
     (B, mel_bins, frames) -> (B, 2, width, frames): encoder outputs z, and z + embedded input, the
     keys and the values of ConvS2S's attention (section 3.3).
     """
+
+    positions: Tensor
 
     def __init__(
         self,

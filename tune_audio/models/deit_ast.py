@@ -1,7 +1,7 @@
 """Report D's AST: a DeiT trained on ImageNet, made to see spectrograms."""
 
 from collections import OrderedDict
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 import transformers
@@ -24,7 +24,7 @@ class SpectrogramExtractor(transformers.ASTFeatureExtractor):
     """AST's settings: a DeiT checkpoint only says how to prepare images."""
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs) -> "SpectrogramExtractor":
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> "SpectrogramExtractor":
         return cls()
 
 
@@ -129,9 +129,11 @@ def spectrogram_config(
     deit: transformers.DeiTConfig, stride: int, mel_bins: int, frames: int
 ) -> transformers.ASTConfig:
     """An AST as deep and wide as a DeiT, for spectrograms of mel_bins x frames."""
-    shared = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    shared += ("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob")
-    shared += ("initializer_range", "layer_norm_eps", "patch_size", "qkv_bias")
+    shared = [
+        *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+        *("hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+        *("initializer_range", "layer_norm_eps", "patch_size", "qkv_bias"),
+    ]
     return transformers.ASTConfig(
         **{name: getattr(deit, name) for name in shared},
         frequency_stride=stride,

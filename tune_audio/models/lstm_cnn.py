@@ -7,6 +7,7 @@ from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
 from tune_audio.features.spectrograms import LogMel
+from tune_audio.models.attention import TimeTokens
 
 
 class LSTMCNN(nn.Sequential):
@@ -35,7 +36,9 @@ class LSTMCNN(nn.Sequential):
                 convolutions=nn.Sequential(
                     convolution(mel_bins, channels), convolution(channels, channels)
                 ),
-                lstm=MaxLSTM(channels, hidden_size),
+                tokens=TimeTokens(),
+                lstm=nn.LSTM(channels, hidden_size, batch_first=True),
+                maximum=MaxOverTime(),
                 # not batch normalisation, which fails on a last batch of a single clip
                 layernorm=nn.LayerNorm(hidden_size),
                 dropout=nn.Dropout(dropout),
@@ -55,12 +58,9 @@ def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
     )
 
 
-class MaxLSTM(nn.LSTM):
-    """LSTM and the maximum of its outputs over time: (B, channels, frames) -> (B, hidden_size)."""
+class MaxOverTime(nn.Module):
+    """Of an LSTM's answer: (outputs (B, frames, hidden_size), state) -> (B, hidden_size)."""
 
-    def __init__(self, input_size: int, hidden_size: int):
-        super().__init__(input_size, hidden_size, batch_first=True)
-
-    def forward(self, features: Tensor) -> Tensor:
-        outputs, _ = super().forward(features.transpose(1, 2))
+    def forward(self, answer: tuple[Tensor, tuple[Tensor, Tensor]]) -> Tensor:
+        outputs, _ = answer
         return outputs.amax(dim=1)

@@ -185,11 +185,11 @@ def _check_complete(
     # Only training reads it, and starts it from zero then.
     if "masked_spec_embed" in missing:
         torch.nn.init.zeros_(backbone.masked_spec_embed)
-    missing = sorted(name for name in missing if not name.startswith(unread))
-    if missing:
+    lacking = sorted(name for name in missing if not name.startswith(unread))
+    if lacking:
         raise UserError(
-            f"checkpoint {checkpoint}: lacks {len(missing)} of its model's weights, first "
-            f"{missing[0]}; get it again, or give another."
+            f"checkpoint {checkpoint}: lacks {len(lacking)} of its model's weights, first "
+            f"{lacking[0]}; get it again, or give another."
         )
 
 

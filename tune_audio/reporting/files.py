@@ -47,10 +47,10 @@ def write_leaderboard(path: Path, ranking: Ranking) -> None:
 
 def write_best(path: Path, ranking: Ranking) -> None:
     """Write the best configuration of each family, with its value, as YAML; never half a file."""
-    metric, records = ranking.metric, ranking.records
+    metric, records, values = ranking.metric, ranking.records, ranking.best_values
     ended = sum(record.state in ENDED for record in records)
     content = {
-        family: {metric: float(record.value), "trial": record.key, "params": record.params}
+        family: {metric: float(values[family]), "trial": record.key, "params": record.params}
         for family, record in ranking.best.items()
     }
     head = (

@@ -129,7 +129,7 @@ class Progress:
         params = format_params(best, ranking.varying)
         return format_metric(best.value) + (f" ({params})" if params else "")
 
-    def _counts(self, family: str) -> tuple[str, list[TrialRecord], Counter]:
+    def _counts(self, family: str) -> tuple[str, list[TrialRecord], Counter[str]]:
         mine = [record for record in self._records if record.family == family]
         states = Counter(record.state for record in mine)
         done = str(sum(states[state] for state in ENDED))

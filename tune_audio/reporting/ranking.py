@@ -47,6 +47,11 @@ class Ranking:
         return best
 
     @cached_property
+    def best_values(self) -> dict[str, float]:
+        """The value of each family's best trial, the best family first."""
+        return {f: record.value for f, record in self.best.items() if record.value is not None}
+
+    @cached_property
     def varying(self) -> dict[str, list[Any]]:
         """See `varying`."""
         return varying(self.records)

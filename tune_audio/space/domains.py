@@ -81,9 +81,10 @@ class Range:
     when: Conditions = field(default_factory=dict)
 
     def suggest(self, trial: Suggests, name: str) -> int | float:
-        if isinstance(self.low, int):
-            return trial.suggest_int(name, self.low, self.high, step=self.step or 1, log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        low, high, step = self.low, self.high, self.step
+        if isinstance(low, int) and isinstance(high, int) and isinstance(step, int | None):
+            return trial.suggest_int(name, low, high, step=step or 1, log=self.log)
+        return trial.suggest_float(name, low, high, step=step, log=self.log)
 
     def values(self) -> tuple[int | float, ...]:
         """All values, for a grid. Raises ValueError if they cannot be listed."""

@@ -37,7 +37,7 @@ def write_yaml(value: Mapping[str, Any]) -> str:
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = None
     # A grid's order is the order of its parameters: sorted keys would be another grid.
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.representer.sort_base_mapping_type_on_output = False
     stream = io.StringIO()
     yaml.dump(value, stream)
     return stream.getvalue()

@@ -13,7 +13,7 @@ import textwrap
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +22,8 @@ from tune_audio.reporting.records import TrialRecord
 
 if TYPE_CHECKING:
     from tune_audio.tracking.mlflow_runs import SearchRuns
+
+Status = Literal["FINISHED", "KILLED", "FAILED"]  # as MLflow calls how a search has ended
 
 # Trials of seconds report in bursts; gathering a moment makes one batch of many epochs.
 GATHER_SECONDS = 2.0
@@ -72,14 +74,21 @@ class Mirror:
     ) -> None:
         self._uri = os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
         _check_uri(self._uri)
-        self._search = {
-            "space_name": space_name,
-            "search_id": search_id,
-            "space": space,
-            "metric": metric,
-            "direction": direction,
-            "tags": tags or {},
-        }
+
+        def connect() -> "SearchRuns":
+            from tune_audio.tracking.mlflow_runs import SearchRuns
+
+            return SearchRuns(
+                self._uri,
+                space_name=space_name,
+                search_id=search_id,
+                space=space,
+                metric=metric,
+                direction=direction,
+                tags=tags or {},
+            )
+
+        self._connect: Callable[[], SearchRuns] = connect
         self._runs: SearchRuns | None = None
         self._pending: dict[tuple[str, str], TrialRecord] = {}
         self._lock = threading.Lock()
@@ -96,7 +105,7 @@ class Mirror:
 
     def close(
         self,
-        status: Literal["FINISHED", "KILLED", "FAILED"] = "FINISHED",
+        status: Status = "FINISHED",
         summary: Mapping[str, float] | None = None,
         artifacts: Sequence[Path] = (),
         note: str = "",
@@ -141,9 +150,7 @@ class Mirror:
             if self._runs is None:
                 for name, value in MLFLOW_SETTINGS.items():
                     os.environ.setdefault(name, value)
-                from tune_audio.tracking.mlflow_runs import SearchRuns
-
-                self._runs = SearchRuns(self._uri, **self._search)
+                self._runs = self._connect()
         except Exception as error:
             self._error = error
             return
@@ -181,7 +188,7 @@ def _check_uri(uri: str) -> None:
     if scheme not in ("http", "https"):
         return
     address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
-    problem = None
+    problem: str | BaseException | None = None
     try:
         urllib.request.urlopen(address, timeout=SERVER_CHECK_SECONDS).close()
     except urllib.error.HTTPError as error:  # 401 and 403 are answers, too: MLflow will log in

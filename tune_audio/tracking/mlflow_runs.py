@@ -49,7 +49,8 @@ class SearchRuns:
         self._store = Store(uri, search_id)
         self._client = self._store.client
         self._children = self._store.find_runs()
-        self._parent = self._children.pop((None, None), None) or self._store.create_run(
+        known = self._children.pop((None, None), None)
+        self._parent = known or self._store.create_run(
             space_name, {"tune_audio.space": space_name, **tags}, now_ms()
         )
         if self._parent.status != "RUNNING":

@@ -126,7 +126,7 @@ class CrossValidation:
     def validation_scores(self) -> dict[str, float]:
         """The mean of the folds' metrics, of those that each of them defines, and NAME_sd."""
         folds = [learner.validation_scores() for learner in self.learners]
-        merged = {}
+        merged: dict[str, float] = {}
         for name in [name for name in folds[0] if all(name in fold for fold in folds)]:
             values = [fold[name] for fold in folds]
             merged |= {name: mean(values), f"{name}_sd": stdev(values)}

@@ -152,7 +152,7 @@ def per_class_average_precision(targets: np.ndarray, scores: np.ndarray) -> np.n
     """
     from sklearn.metrics import average_precision_score
 
-    return _per_class(average_precision_score, targets, scores, defined=lambda t: t.any())
+    return _per_class(average_precision_score, targets, scores, defined=lambda t: bool(t.any()))
 
 
 def confusion_matrix(targets: np.ndarray, scores: np.ndarray) -> np.ndarray:

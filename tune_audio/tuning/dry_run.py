@@ -1,6 +1,8 @@
 """--dry-run: what a search would run, or what it would refuse, without decoding anything."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,6 +23,8 @@ from tune_audio.space.parameters import corpus_parameters, dataset_parameters
 from tune_audio.training.complexity import parameter_counts
 from tune_audio.tuning.check import check_models
 from tune_audio.tuning.samplers import example_configuration
+
+Configurations = dict[str, list[dict[str, Any]]]  # of each family
 
 
 def show(space: SearchSpace, console: Console) -> None:
@@ -45,7 +49,7 @@ def _families(space: SearchSpace) -> list[Family]:
     return list(space.families.values())
 
 
-def _configurations(space: SearchSpace, family: Family) -> list[dict]:
+def _configurations(space: SearchSpace, family: Family) -> list[dict[str, Any]]:
     """All of a grid, or one example of what a sampler may suggest."""
     if space.search.sampler == "grid":
         return family.grid()
@@ -82,7 +86,7 @@ def _outline(space: SearchSpace) -> Corpus:
     )
 
 
-def _sizes(space: SearchSpace, configurations: dict[str, list[dict]], corpus: Corpus) -> Table:
+def _sizes(space: SearchSpace, configurations: Configurations, corpus: Corpus) -> Table:
     """Parameter counts of every family, over all that its configurations make of it."""
     table = Table(title=f"Parameters (with {len(corpus.labels)} labels)", title_justify="left")
     for column in ("family", "model", "trainable", "frozen", "configurations"):
@@ -105,12 +109,12 @@ def _sizes(space: SearchSpace, configurations: dict[str, list[dict]], corpus: Co
     return table
 
 
-def _span(counts) -> str:
+def _span(counts: Iterable[int]) -> str:
     found = sorted(set(counts))
     return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
 
 
-def _grid(configurations: dict[str, list[dict]]) -> Table:
+def _grid(configurations: Configurations) -> Table:
     """Every configuration of the grid, with only what varies in a family."""
     trials = [
         TrialRecord("search", family, i, configuration, "waiting", None)

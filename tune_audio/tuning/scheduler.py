@@ -19,7 +19,7 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self.storage = storage
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {}  # as in StudySearcher
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:

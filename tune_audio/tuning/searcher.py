@@ -44,7 +44,7 @@ class StudySearcher(Searcher):
             self.storage.finish(key, result["error"], **dict(result["extra"]))
         # Otherwise the user interrupted the run: the trial stays unfinished, to be resumed.
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what a run is made of to restore it; we open the storage again
 
     def save(self, checkpoint_path: str | Path) -> None:

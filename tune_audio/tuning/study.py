@@ -105,10 +105,11 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 def resources(family: Family, search: Search) -> dict[str, float]:
     """CPUs and GPUs of one trial of a family: its own `resources`, else the search's."""
-    wanted = {"cpus": search.cpus_per_trial, "gpus": search.gpus_per_trial} | family.resources
-    if wanted["gpus"] == "auto":
-        wanted["gpus"] = DEFAULT_GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0
-    return {"CPU": wanted["cpus"], "GPU": wanted["gpus"]}
+    cpus = family.resources.get("cpus", search.cpus_per_trial)
+    gpus = family.resources.get("gpus", search.gpus_per_trial)
+    if gpus == "auto":
+        gpus = DEFAULT_GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0
+    return {"CPU": cpus, "GPU": gpus}
 
 
 def run(
@@ -201,24 +202,26 @@ def clear_up(trial_folder: Path) -> None:
 class _Watch(Callback):
     """Tells the driver's listeners of every change; clears up after a trial's end."""
 
-    def __init__(self, storage: Storage, folder: Path, on_change: Callable) -> None:
+    def __init__(
+        self, storage: Storage, folder: Path, on_change: Callable[[TrialRecord], None]
+    ) -> None:
         self.storage, self.folder, self.on_change = storage, folder, on_change
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {}  # as in StudySearcher
 
-    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._changed(trial)
 
     def on_trial_result(
-        self, iteration: int, trials: list, trial: Any, result: dict, **info: Any
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self._changed(trial)
 
-    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._ended(trial)
 
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._ended(trial)
 
     def _changed(self, trial: Any) -> None:

@@ -3,13 +3,14 @@
 import copy
 import os
 import traceback
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from ray import tune
+from torch import Tensor
 
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
@@ -37,25 +38,36 @@ class AudioTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], job: dict[str, Any]) -> None:
-        self.job, self.corpus = job, None
+        self.job = job
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.config, self.learner, self.epochs, self.best = new_config, None, [], None
+        self.config = new_config
+        self.learner: Learner | CrossValidation | None = None
+        self.epochs: list[dict[str, Any]] = []
+        self.best: dict[str, Tensor] | None = None
         self.checkpoint = Path(new_config["folder"]) / CHECKPOINT
         return True
+
+    # Not in setup(), where Ray takes an error for a dead worker.
+    @cached_property
+    def corpus(self) -> Corpus:
+        return Corpus.open(Path(self.job["corpus"]))
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        return FeatureStore(Path(self.job["features"]), self.job["feature_bytes"])
 
     def step(self) -> dict[str, Any]:
         error, extra, total = None, {}, self.job["epochs"]
         try:
-            if self.learner is None:
-                self._begin()
-            if self.learner.epoch < total:
-                self.epochs.append(self.learner.train_epoch())
-                self._keep_best()
-                self._save()
-            if self.learner.epoch >= total:
-                extra = self._end()
+            self.learner = learner = self.learner or self._begin()
+            if learner.epoch < total:
+                self.epochs.append(learner.train_epoch())
+                self._keep_best(learner)
+                self._save(learner)
+            if learner.epoch >= total:
+                extra = self._end(learner)
         except (DivergedError, UserError) as reason:
             error = str(reason)
         except torch.cuda.OutOfMemoryError:
@@ -68,24 +80,21 @@ class AudioTrial(tune.Trainable):
         pairs = list(extra.items())
         return {"epochs": list(self.epochs), "done": done, "error": error, "extra": pairs}
 
-    def _begin(self) -> None:
-        """Build the model and its learner; load what an earlier process left of this trial."""
+    def _begin(self) -> Learner | CrossValidation:
+        """A learner with its model; what an earlier process left of this trial is loaded."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        if self.corpus is None:  # not in setup(), where Ray takes an error for a dead worker
-            self.corpus = Corpus.open(Path(self.job["corpus"]))
-            self.store = FeatureStore(Path(self.job["features"]), self.job["feature_bytes"])
         torch.set_num_threads(self.config["threads"])
+        learner: Learner | CrossValidation
         if self.job["folds"] is None:
-            self.learner = self._learner()
+            learner = self._learner()
         else:
-            self.learner = CrossValidation(
-                self._learner, assign_folds(self.corpus, self.job["folds"])
-            )
+            learner = CrossValidation(self._learner, assign_folds(self.corpus, self.job["folds"]))
         if self.checkpoint.exists():
             # It may have been written on a GPU that is not here; loading moves what it needs.
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            self.learner.load_state_dict(state["learner"])
+            learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
+        return learner
 
     def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
         params = TrainParams(**self.config["train_params"])
@@ -100,27 +109,29 @@ class AudioTrial(tune.Trainable):
             device="cuda" if self.config["gpus"] else "cpu",
         )
 
-    def _keep_best(self) -> None:
+    def _keep_best(self, learner: Learner | CrossValidation) -> None:
         """Keep the weights of the best epoch on validation, where a model is to come of it."""
         values = [row[self.job["metric"]] for row in self.epochs]
         if self.job["test"] and values[-1] == (max if self.job["maximize"] else min)(values):
-            self.best = copy.deepcopy(self.learner.suffix.state_dict())
+            assert isinstance(learner, Learner)  # a retraining has no folds
+            self.best = copy.deepcopy(learner.suffix.state_dict())
 
-    def _save(self) -> None:
-        state = {"learner": self.learner.state_dict(), "epochs": self.epochs, "best": self.best}
+    def _save(self, learner: Learner | CrossValidation) -> None:
+        state = {"learner": learner.state_dict(), "epochs": self.epochs, "best": self.best}
         temporary = self.checkpoint.with_suffix(".partial")
         torch.save(state, temporary)
         os.replace(temporary, self.checkpoint)
 
-    def _end(self) -> dict[str, Any]:
+    def _end(self, learner: Learner | CrossValidation) -> dict[str, Any]:
         """What is to be known after the last epoch: sizes and all metrics, or the final test."""
-        model = self.learner.model
-        extra = parameter_counts(model)
+        model = learner.model
+        extra: dict[str, Any] = {**parameter_counts(model)}
         if self.job["test"]:
+            assert isinstance(learner, Learner) and self.best is not None
             extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
-            self.learner.suffix.load_state_dict(self.best)
-            extra |= final_test(self.learner, self.corpus, self.config)
+            learner.suffix.load_state_dict(self.best)
+            extra |= final_test(learner, self.corpus, self.config)
         else:
-            scores = self.learner.validation_scores()
+            scores = learner.validation_scores()
             extra |= {name: scores[name] for name in scores.keys() - self.epochs[-1].keys()}
         return extra

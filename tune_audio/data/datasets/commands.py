@@ -66,7 +66,7 @@ def _divide(clips: Sequence[Clip], root: Path) -> tuple[list[Clip], list[Clip]]:
 
 def _unknown(others: Sequence[Clip], root: Path, count: int) -> list[Clip]:
     """Drawn by a hash of the path, in proportion from each word and split."""
-    cells: Mapping[tuple, list[Clip]] = defaultdict(list)
+    cells: Mapping[tuple[int, str], list[Clip]] = defaultdict(list)
     for clip in others:
         cells[SPLITS.index(clip.split), clip.labels[0]].append(clip)
     quotas = share(count, [len(cell) for cell in cells.values()])

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # 4.3.16 end of central directory: signature, its part, the directory's part, entries in this part,
 # entries, the directory's size, its offset in its part, length of the comment
@@ -90,7 +93,7 @@ def _at(entry: ZipInfo, offset: int) -> ZipInfo:
 class _JoinedFiles(io.RawIOBase):
     """Several files read as one; `starts` are the offsets at which they begin."""
 
-    def __init__(self, files: Sequence[BinaryIO]) -> None:
+    def __init__(self, files: Sequence[io.BufferedIOBase]) -> None:
         sizes = [file.seek(0, io.SEEK_END) for file in files]
         *self.starts, self.size = accumulate(sizes, initial=0)
         self._files = files
@@ -119,7 +122,7 @@ class _JoinedFiles(io.RawIOBase):
     def tell(self) -> int:
         return self._position
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         if self._position >= self.size:
             return 0
         part = max(i for i, start in enumerate(self.starts) if start <= self._position)

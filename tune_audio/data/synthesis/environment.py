@@ -110,7 +110,7 @@ def _new_folder(folder: Path) -> Iterator[Path | None]:
 
 def _write_class(
     root: Path, sound: Sound, category: str, target: int, count: int, seed: int
-) -> Iterator[tuple]:
+) -> Iterator[tuple[str, int, int, str, bool, int, str]]:
     for clip in range(count):
         place, fold = divmod(clip, FOLDS)
         repeated = place % 4 == 1
@@ -125,7 +125,9 @@ def _write_class(
         yield (name, fold + 1, target, category, category not in NOT_IN_ESC10, source, take)
 
 
-def _write_mixture(root: Path, number: int, seed: int, longest_seconds: float) -> tuple:
+def _write_mixture(
+    root: Path, number: int, seed: int, longest_seconds: float
+) -> tuple[int, str, str, str]:
     rng = np.random.default_rng([seed, 3, number])
     everything = list(SOUNDS)
     turn, first = divmod(number, len(everything))
@@ -133,7 +135,8 @@ def _write_mixture(root: Path, number: int, seed: int, longest_seconds: float) -
     more = rng.choice(len(others), rng.choice(3, p=[0.6, 0.3, 0.1]), replace=False)
     heard = [everything[first], *(others[index] for index in more)]
     seconds = np.exp(rng.uniform(np.log(0.3), np.log(longest_seconds)))
-    waveform = sum(unit_power(s(rng, rng, seconds)) * rng.uniform(0.4, 1) for s in heard)
+    parts = (unit_power(s(rng, rng, seconds)) * rng.uniform(0.4, 1) for s in heard)
+    waveform = sum(parts, start=np.zeros(1))
     # Like FSD50K's labels: what was heard first, then the ancestors
     paths = [SOUNDS[sound][2].split(",") for sound in heard]
     labels = list(dict.fromkeys([path[0] for path in paths] + [a for p in paths for a in p[1:]]))
@@ -166,7 +169,9 @@ def _ids(labels: Sequence[str]) -> str:
     return ",".join(f"/synthetic/{label.lower()}" for label in labels)
 
 
-def _write_table(path: Path, header: Sequence[str] | None, rows: Sequence[Sequence]) -> None:
+def _write_table(
+    path: Path, header: Sequence[str] | None, rows: Sequence[Sequence[object]]
+) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if header:

@@ -8,6 +8,7 @@ the same sound twice starts a fresh process and speaks the same texts in the sam
 import ctypes
 import re
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -25,7 +26,7 @@ SynthCallback = ctypes.CFUNCTYPE(
 )
 
 
-def loader():
+def loader() -> ModuleType:
     """The espeakng_loader module; a UserError naming the extra where it is not installed."""
     try:
         import espeakng_loader
@@ -65,7 +66,9 @@ class Espeak:
         self.callback = SynthCallback(self._receive)
         self.library.espeak_SetSynthCallback(self.callback)
 
-    def _receive(self, samples, count: int, events) -> int:
+    def _receive(
+        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None
+    ) -> int:
         if samples and count > 0:
             self.blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         return 0

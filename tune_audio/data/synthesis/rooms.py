@@ -13,6 +13,8 @@ from scipy.signal import butter, fftconvolve, firwin, resample_poly, sosfilt
 
 from tune_audio.data.synthesis import SAMPLE_RATE
 
+Noise = Callable[[Generator, int], np.ndarray]
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -100,7 +102,7 @@ def room_response(
     return tail
 
 
-def _shaped(shape: Callable[[np.ndarray, Generator], np.ndarray]):
+def _shaped(shape: Callable[[np.ndarray, Generator], np.ndarray]) -> Noise:
     """A noise whose amplitude spectrum is shape(frequencies in Hz, rng)."""
 
     def noise(rng: Generator, samples: int) -> np.ndarray:

@@ -40,6 +40,7 @@ class Student(nn.Module):
 
     backbone: PreTrainedModel
     extractor: SequenceFeatureExtractor
+    teacher_frames: Callable[[Tensor], Tensor]
 
     def __init__(self, backbone: PreTrainedModel, channels: int):
         super().__init__()
@@ -105,7 +106,9 @@ class ASTStudent(Student):
         for name, parameter in self.backbone.embeddings.named_parameters():
             if name.endswith(("token", "embeddings")):
                 nn.init.trunc_normal_(parameter, std=0.02)
-        self.fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
+        self.fbank = KaldiFbank(
+            SAMPLE_RATE, FRAMES, MEL_BINS, statistics["mean"], statistics["std"]
+        )
         self.extractor = ASTFeatureExtractor(
             num_mel_bins=MEL_BINS, max_length=FRAMES, sampling_rate=SAMPLE_RATE, **statistics
         )

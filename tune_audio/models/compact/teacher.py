@@ -85,7 +85,7 @@ def train_teacher(
     hearing = Hearing(corpus, np.random.default_rng([seed, 1]), SNR_DB)
     # of a hearing of its own seed, so that all teachers and students see the same features
     statistics = fbank_statistics(corpus, Hearing(corpus, np.random.default_rng(0), SNR_DB))
-    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
+    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, statistics["mean"], statistics["std"])
     teacher = Teacher()
     rows = corpus.rows(held_out=False)
     steps = len(rows) // BATCH_SIZE
@@ -137,7 +137,7 @@ def write_targets(corpus: Corpus, paths: list[Path], folder: Path) -> dict[str, 
     """
     saved = [torch.load(path, weights_only=True) for path in paths]
     statistics = saved[0]["statistics"]
-    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, **statistics)
+    fbank = KaldiFbank(SAMPLE_RATE, FRAMES, MEL_BINS, statistics["mean"], statistics["std"])
     teachers = [Teacher().eval() for _ in saved]
     for teacher, state in zip(teachers, saved, strict=True):
         teacher.load_state_dict(state["teacher"])

@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from tune_audio.models.compact.corpus import Corpus
 
 # read when the libraries load; several threads a process stall as soon as a core is busy
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,7 +47,7 @@ def main(context: click.Context, folder: Path, clips_per_word: int, processes: i
 @click.option("--seed", default=0, show_default=True)
 @click.option("--epochs", default=3, show_default=True, type=click.IntRange(1))
 @click.pass_obj
-def teacher(given, seed: int, epochs: int) -> None:
+def teacher(given: "tuple[Path, Corpus]", seed: int, epochs: int) -> None:
     """Train a teacher."""
     from tune_audio.models.compact.teacher import train_teacher
 
@@ -58,7 +62,14 @@ def teacher(given, seed: int, epochs: int) -> None:
 @click.option("--lr", default=1e-3, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.pass_obj
-def student(given, kind: str, epochs: int, cool_down_epochs: int, lr: float, seed: int) -> None:
+def student(
+    given: "tuple[Path, Corpus]",
+    kind: str,
+    epochs: int,
+    cool_down_epochs: int,
+    lr: float,
+    seed: int,
+) -> None:
     """Distil all teachers in the folder into a student."""
     from filelock import FileLock
 
