@@ -5,7 +5,6 @@ from pathlib import Path
 
 # Before torch starts: tests share few cores with others, and idle threads are not to spin.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as in a worker of a search
 
 import pytest
 from make_tones import write_tones
