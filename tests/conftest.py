@@ -13,6 +13,13 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_one_s_own() -> None:
+    """What a developer has set for searches of their own is not for those of the tests."""
+    for name in [name for name in os.environ if name.startswith(("TUNE_AUDIO_", "MLFLOW_"))]:
+        del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tones(tmp_path_factory.mktemp("tones"))
