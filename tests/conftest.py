@@ -13,6 +13,15 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 
 
+# Minutes by themselves: what starts last is what all others wait for.
+FIRST = ("test_end_to_end.py", "test_study.py", "test_contributing.py", "test_spaces_run.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(FIRST)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_settings_of_one_s_own() -> None:
     """What a developer has set for searches of their own is not for those of the tests."""
