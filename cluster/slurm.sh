@@ -16,7 +16,6 @@
 #SBATCH --signal=B:TERM@300
 #SBATCH --requeue
 set -euo pipefail
-set -m # jobs of their own that can be interrupted: bash makes others deaf to it
 
 export PATH="$PWD/.venv/bin:$PATH"
 # Inherited by the workers. Threads that wait sleep; memory comes in large pages.
@@ -52,7 +51,7 @@ scratch=/tmp/ray-$SLURM_JOB_ID
 
 driver=
 # shellcheck disable=SC2046 # process ids
-trap 'kill -TERM $(jobs -p) 2>/dev/null || true; wait || true; rm -rf "$scratch"' EXIT
+trap 'kill -TERM $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$scratch"' EXIT
 trap 'echo "Slurm ends this job soon: the search is told to stop"; [ -z "$driver" ] || kill -INT "$driver"' TERM
 
 # This script runs on the first node, which leads. RAY_ADDRESS would make it join itself.
@@ -70,8 +69,10 @@ if [ ${#nodes[@]} -gt 1 ]; then
         ray start --block --address="$RAY_ADDRESS" --num-cpus="$cpus" --disable-usage-stats >>"$name-ray.log" 2>&1 &
 fi
 
+set -m # else bash would make it deaf to the interrupt above
 tune-audio search "$@" &
 driver=$!
+set +m
 code=0
 wait "$driver" || code=$?
 while kill -0 "$driver" 2>/dev/null; do # the warning ended the wait, not the search
