@@ -32,6 +32,7 @@ esac
 """
 PYTHON = "#!/bin/bash\necho 10.0.0.1\n"
 DRIVER = """#!/bin/bash
+until grep -q "start --head" calls && grep -q "start --block" calls; do sleep 0.05; done
 echo "driver $* $RAY_ADDRESS $RAY_AUTH_MODE" >> calls
 exit "${CODE:-0}"
 """
