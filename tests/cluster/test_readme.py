@@ -21,7 +21,7 @@ OF_OTHERS = {
     "mlflow": {"--workers", "--port"},
     "slurm": {"--nodes", "--ntasks-per-node", "--cpus-per-task", "--gpus-per-node", "--mem"}
     | {"--job-name", "--time", "--signal", "--requeue", "--partition"}
-    | {"--ntasks", "--exclude", "--kill-on-bad-exit"},
+    | {"--ntasks", "--exclude", "--kill-on-bad-exit", "--batch"},
 }
 # Of a change that lands together with this one.
 NOT_YET = {"--detach", "--storage", "watch"}
