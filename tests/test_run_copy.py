@@ -98,3 +98,39 @@ def test_a_run_that_is_not_there_is_a_line_with_those_that_are(run: RunFolder, t
     with pytest.raises(UserError, match=r"no search 'two' in .*; there are: one"):
         fetch(tmp_path / "new", "two", str(tmp_path / "storage"))
     assert isinstance(fs.FileSystem.from_uri(str(tmp_path))[0], fs.LocalFileSystem)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch):
+    """A bucket of a server that speaks S3."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "of-a-test",
+        "AWS_SECRET_ACCESS_KEY": "of-a-test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto3.client("s3").create_bucket(Bucket="bucket")
+    yield "s3://bucket/runs"
+    server.stop()
+
+
+def test_s3_keeps_a_run_as_a_folder_does(run: RunFolder, bucket: str, tmp_path: Path):
+    copy = RunCopy(run, bucket)
+    copy.update()
+    (run.trials / "family-0" / "checkpoint.pt").unlink()
+    run.leaderboard.write_text("rank,trial")
+    copy.update()
+    fetch(tmp_path / "new", "latest", bucket)
+    kept = WHOLE - {"trials/family-0/checkpoint.pt"} | {"leaderboard.csv"}
+    assert names(tmp_path / "new" / "one") == kept
+    assert numbers(tmp_path / "new" / "one" / "optuna.db") == [1]
+    with pytest.raises(UserError, match="--storage: s3://no-such-bucket/runs cannot be written"):
+        RunCopy(run, "s3://no-such-bucket/runs")
