@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -54,6 +55,15 @@ def main(command: click.Command) -> NoReturn:
         reason = " ".join(str(error).split()) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
         sys.exit(1)
+
+
+def go_on(run: str) -> str:
+    """The command that resumes a search, as this one was started: here, or by `ray submit`."""
+    program = Path(sys.argv[0])
+    if program.name == "search.py" and program.parent.name != "tune_audio":  # Ray's copy of it
+        return f"ray submit CLUSTER.yaml tune_audio/search.py --resume {run}"
+    command = "tune-audio search" if program.name == "tune-audio" else "python -m tune_audio.search"
+    return f"{command} --resume {run}"
 
 
 def make_console() -> Console:

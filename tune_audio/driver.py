@@ -12,7 +12,7 @@ from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder
+from tune_audio.folders import cache_folder, network_file_system
 from tune_audio.publish import publish_text
 from tune_audio.reporting.markdown import note
 from tune_audio.reporting.progress import Progress
@@ -57,6 +57,12 @@ class Driver:
     def __enter__(self) -> "Driver":
         if self._storage is None and self.run.storage.exists():
             self._storage = self.run.storage.read_text()
+        if kind := network_file_system(self.run.path):
+            self.console.print(
+                f"{self.run.path} lies on {kind}: every epoch waits for it. Quicker: "
+                f"TUNE_AUDIO_RUNS=LOCAL_FOLDER, and --storage {self.run.path.parent} for a copy",
+                soft_wrap=True,
+            )
         if self._storage is not None:
             self._copy = RunCopy(self.run, self._storage)
             self._copy.start()

@@ -16,6 +16,7 @@ from tune_audio.cli import (
     INTERRUPTED,
     cache_gb_option,
     debug_option,
+    go_on,
     main,
     make_console,
     set_option,
@@ -147,7 +148,7 @@ def search(
     if driver.finished:
         say_where(run, chosen.name, console)
         return driver.check_models()
-    console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
+    console.print(f"\nInterrupted. Go on with: {go_on(run.name)}")
     return INTERRUPTED
 
 
