@@ -27,7 +27,7 @@ FLOORS = [
     {"run_copy"},
     {"run_folder"},
     {"cached", "cli", "errors", "folders", "publish"},
-    {"signals"},
+    {"signals", "signatures"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

@@ -34,7 +34,10 @@ class Thresholds:
         path = model_folder / FILE
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            return cls(float(stored["unknown_below"]), float(stored["silence_below"]))
+            found = cls(float(stored["unknown_below"]), float(stored["silence_below"]))
+            if not all(0 <= part < 2 for part in (found.unknown_below, found.silence_below)):
+                raise ValueError(f"{found} are no probabilities")
+            return found
         except FileNotFoundError:
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:

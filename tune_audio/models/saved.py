@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tune_audio.errors import UserError
 from tune_audio.models import MODELS
+from tune_audio.models.saved_config import FORMAT, check_config, no_larger_than
 
-FORMAT = 1
 LIBRARIES = ("tune-audio", "torch", "torchaudio", "transformers")
 
 
@@ -76,12 +75,15 @@ def load_model(folder: Path) -> tuple[nn.Sequential, dict[str, Any]]:
     """
     folder = Path(folder)
     try:
-        config = json.loads((folder / "config.json").read_text())
-        if config["format"] != FORMAT:
-            raise ValueError(f"written by another version: {config['versions']}")
-        model = _build(config)
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        config = check_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        weights = folder / "model.safetensors"
+        with no_larger_than(weights.stat().st_size):
+            model = _build(config)
+        model.load_state_dict(load_file(weights))
+        _check_finite(model)
+    except UserError as error:
+        raise UserError(f"{folder}: {error.message}") from error
+    except Exception as error:  # whatever transformers and torch raise of what others wrote
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(
             f"{folder}: not a model that can be loaded ({reason}); give the `model` folder of a "
@@ -103,6 +105,12 @@ def _build(config: dict[str, Any]) -> nn.Sequential:
             **arguments,
             **config["params"],
         )
+
+
+def _check_finite(model: nn.Sequential) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise ValueError(f"{name} has weights that are no numbers")
 
 
 def _replace(folder: Path, temporary: Path) -> None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune_audio.models import MODELS
+from tune_audio.signatures import Parameter
 from tune_audio.space.domain_syntax import read_domain
 from tune_audio.space.domains import Domain, Fixed
 from tune_audio.space.family import Family, decision_order
 from tune_audio.space.mistakes import Mistakes, convert, unknown
-from tune_audio.space.parameters import Parameter, model_parameters, train_parameters
+from tune_audio.space.parameters import model_parameters, train_parameters
 from tune_audio.space.sections import Resources, as_mapping, read_section
 
 _NO_HYPERPARAMETERS = ("model", "resources")

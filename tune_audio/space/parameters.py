@@ -1,42 +1,17 @@
 """What may be written in a space: the keyword-only parameters of what it configures."""
 
-import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from tune_audio.data import DATASETS
 from tune_audio.models import MODELS
+from tune_audio.signatures import Parameter, keyword_parameters
 from tune_audio.space.mistakes import Mistakes, convert, unknown
 from tune_audio.training.train_params import TrainParams
 
 # Arguments of load_corpus that are no options of the data set: the caller decides them.
 _NOT_IN_A_SPACE = {"name", "root", "cache", "progress", "most_bytes"}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A hyperparameter as its signature declares it."""
-
-    annotation: Any
-    default: Any
-    required: bool
-
-
-def keyword_parameters(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The keyword-only parameters of a function or a class, in the order of its signature."""
-    signature = inspect.signature(function, eval_str=True)
-    empty = inspect.Parameter.empty
-    return {
-        name: Parameter(
-            Any if parameter.annotation is empty else parameter.annotation,
-            parameter.default,
-            parameter.default is empty,
-        )
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
 
 
 def train_parameters() -> dict[str, Parameter]:

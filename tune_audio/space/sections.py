@@ -8,12 +8,12 @@ from annotated_types import Ge, Gt
 from pydantic import BaseModel, ConfigDict
 
 from tune_audio.data import DATASETS
+from tune_audio.signatures import keyword_parameters
 from tune_audio.space.mistakes import Mistakes, unknown
 from tune_audio.space.parameters import (
     check_keywords,
     corpus_parameters,
     dataset_parameters,
-    keyword_parameters,
 )
 from tune_audio.training.metrics import names as metric_names
 
