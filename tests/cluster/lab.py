@@ -1,0 +1,186 @@
+"""Hosts that share nothing, made of Linux namespaces: a laptop, and machines of a cluster.
+
+Each has its own network interface, processes, root file system, /tmp, home and sshd. The machine's
+files lie below, read only, so that its Python is there; what a host writes is gone with it. All
+live in one outer set of namespaces whose first process reads a pipe from the process that made the
+lab: it ends when that process ends, however it ends, and everything goes with it.
+"""
+
+import importlib.metadata
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+HOME = "/home/lab"
+NETWORK = "10.77.0"
+KINDS = ("--mount", "--net", "--pid", "--uts", "--ipc")
+HOST = Path(__file__).with_name("host.sh")
+START_SECONDS = 20
+
+
+def missing() -> str:
+    """Why there can be no lab on this machine; empty where there can be."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "only root on Linux may make namespaces with a network"
+    os.environ["PATH"] += os.pathsep + "/usr/sbin"
+    tools = ("unshare", "nsenter", "ip", "mount", "ssh", "ssh-keygen", "sshd", "rsync", "make")
+    if lacking := [tool for tool in tools if not shutil.which(tool)]:
+        return f"not installed: {', '.join(lacking)}"
+    command = ["unshare", *KINDS, "--fork", "--mount-proc", "mount", "-t", "tmpfs", "x", "/mnt"]
+    tried = subprocess.run(command, capture_output=True, text=True)
+    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
+
+
+class Lab:
+    """A laptop and `hosts` machines called host0, host1, ...; to be used with `with`.
+
+    folder: an empty one of the machine for keys and logs.
+    """
+
+    def __init__(self, folder: Path, hosts: int = 3) -> None:
+        self.folder, self.hosts = folder, hosts
+        self.pids: dict[str, int] = {}  # of each host's first process
+        self._entered: dict[str, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> "Lab":
+        (self.folder / "root").mkdir(parents=True)
+        for key in ("id", "hostkey"):
+            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.folder / key]
+            subprocess.run(command, check=True)
+        token = self.folder / "auth_token"
+        token.touch(0o600)
+        token.write_text(secrets.token_hex(32))
+        command = ["unshare", *KINDS, "--fork", "--mount-proc", "--propagation", "private", "cat"]
+        self._outer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        try:
+            self.pid = _child(self._outer.pid)
+            self._ip("link add bridge type bridge")
+            self._ip("link set bridge up")
+            names = ["laptop", *(f"host{number}" for number in range(self.hosts))]
+            for name in names:
+                self.start(name)
+            for name in names:
+                self._wait(name)
+            self._check_out()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._outer.stdin
+        self._outer.stdin.close()
+        self._outer.wait(START_SECONDS)
+        for entered in self._entered.values():
+            entered.wait(START_SECONDS)
+
+    def address(self, name: str) -> str:
+        number = 100 if name == "laptop" else 10 + int(name.removeprefix("host"))
+        return f"{NETWORK}.{number}"
+
+    def start(self, name: str) -> None:
+        """A blank host of that name joins the network; `run` waits until it can be used."""
+        venv = Path(sys.prefix)
+        arguments = [name, self.address(name), self.folder, HOME, PROJECT, venv, *_paths()]
+        inside = ["unshare", *KINDS, "--fork", "--propagation", "private", "bash", HOST, *arguments]
+        with open(self.folder / f"{name}.log", "w") as log:
+            self._entered[name] = subprocess.Popen(
+                ["nsenter", f"--target={self.pid}", *KINDS, *inside],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        self.pids[name] = _child(_child(self._entered[name].pid))
+        self._ip(f"link add {name} type veth peer name eth0 netns {self.pids[name]}")
+        self._ip(f"link set {name} master bridge up")
+
+    def kill(self, name: str) -> None:
+        """A host is gone at once: its cable first, so that nobody hears a farewell."""
+        self._ip(f"link del {name}")
+        os.kill(self.pids.pop(name), 9)
+        self._entered.pop(name).wait(START_SECONDS)
+
+    def popen(self, name: str, command: str, output: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command on a host, in its home; its output goes to a file of the machine."""
+        environment = [f"HOME={HOME}", "USER=root", "LANG=C.UTF-8", "TERM=dumb", "COLUMNS=100"]
+        path = f"PATH={HOME}/tune_audio/.venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+        enter = ["nsenter", f"--target={self.pids[name]}", *KINDS, "env", "-i", *environment, path]
+        target = open(output, "w") if output else subprocess.PIPE
+        return subprocess.Popen(
+            [*enter, "bash", "-c", f"cd ~ && {command}"],
+            stdin=subprocess.DEVNULL,
+            stdout=target,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, name: str, command: str, timeout: float = 60) -> str:
+        """What a command on a host says. Raises AssertionError with it where that failed."""
+        code, output = self.try_run(name, command, timeout)
+        assert code == 0, f"{name}: {command}: exit code {code}\n{output}"
+        return output
+
+    def try_run(self, name: str, command: str, timeout: float = 60) -> tuple[int, str]:
+        """Exit code (124 where it took too long) and output of a command on a host."""
+        self._wait(name)
+        limited = f"timeout -k 5 {timeout:g} bash -c {shlex.quote(command)}"
+        process = self.popen(name, limited)
+        output, _ = process.communicate(timeout=timeout + 10)
+        return process.returncode, output
+
+    def _check_out(self) -> None:
+        """The project on the laptop, where hosts cannot see the machine's."""
+        pack = "git ls-files -coz --exclude-standard | tar -c --null -T -"
+        packed = subprocess.Popen(["bash", "-c", pack], cwd=PROJECT, stdout=subprocess.PIPE)
+        enter = ["nsenter", f"--target={self.pids['laptop']}", "--mount"]
+        unpack = ["tar", "-x", "-C", f"{HOME}/tune_audio"]
+        subprocess.run([*enter, *unpack], stdin=packed.stdout, check=True)
+        assert packed.wait() == 0
+
+    def _ip(self, arguments: str) -> None:
+        command = ["nsenter", f"--target={self.pid}", "--net", "ip", *arguments.split()]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def _wait(self, name: str) -> None:
+        """Until the host's sshd listens, which is the last thing that it does."""
+        log = self.folder / f"{name}.log"
+        for _ in _seconds(f"{name} does not start", log):
+            assert self._entered[name].poll() is None, log.read_text()
+            if "Server listening" in log.read_text():
+                return
+
+
+def _paths() -> Iterator[str]:
+    """Files of the environment by which an editable install finds the checkout."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        distribution = importlib.metadata.distribution("tune-audio")
+        for file in distribution.files or []:
+            if file.suffix == ".pth":
+                yield str(distribution.locate_file(file))
+
+
+def _child(pid: int) -> int:
+    """The one child of a process, waited for."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    for _ in _seconds(f"process {pid} has no child"):
+        if found := children.read_text().split():
+            return int(found[0])
+    raise AssertionError
+
+
+def _seconds(complaint: str, log: Path | None = None) -> Iterator[None]:
+    """Tries until START_SECONDS are over."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        yield
+        time.sleep(0.02)
+    raise AssertionError(f"{complaint}: {log.read_text() if log else ''}")
