@@ -137,6 +137,20 @@ class Lab:
         output, _ = process.communicate(timeout=timeout + 10)
         return process.returncode, output
 
+    def files(self, name: str) -> Path:
+        """A host's home as the machine sees it; links in it must not be absolute."""
+        return Path(f"/proc/{self.pids[name]}/root{HOME}")
+
+    def processes(self, name: str) -> dict[int, str]:
+        """Command lines of a host's processes, by the machine's process ids."""
+        space, found = os.readlink(f"/proc/{self.pids[name]}/ns/pid"), {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                if os.readlink(folder / "ns" / "pid") == space:
+                    line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(folder.name)] = line.decode(errors="replace").strip()
+        return found
+
     def _check_out(self) -> None:
         """The project on the laptop, where hosts cannot see the machine's."""
         pack = "git ls-files -coz --exclude-standard | tar -c --null -T -"
