@@ -12,7 +12,6 @@ from make_tones import write_tones
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 
-
 # Minutes by themselves: what starts last is what all others wait for.
 FIRST = ("test_end_to_end.py", "test_study.py", "test_contributing.py", "test_spaces_run.py")
 

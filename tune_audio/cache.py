@@ -18,6 +18,7 @@ WHAT = {
     "corpora": "decoded audio",
     "synthetic": "audio made for demonstrations",
     "datasets": "downloaded archives",
+    "pretrained": "weights brought from another host",
 }
 UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 

@@ -20,8 +20,11 @@ KINDS = {
     "corpora": "corpora/" + "[0-9a-f]" * 32,
     "synthetic": "synthetic/made-*",
     "datasets": "datasets/*",
+    "pretrained": "pretrained/" + "[0-9a-f]" * 32,
 }
 
+# Cached features, and decoded audio, may each take this share of what is free on their disk.
+DISK_SHARE = 0.5
 USED = ("corpora",)  # what workers open again and again while a search runs
 
 
@@ -65,6 +68,15 @@ def make_room(kept: Sequence[Entry], most_bytes: int) -> None:
             return
         if remove(entry):
             total -= entry.size_bytes
+
+
+def most_bytes(kind: str, cache_gb: float | None, cache: Path) -> int:
+    """How much of a kind of KINDS is kept: what was asked for, or half of what is free."""
+    if cache_gb is not None:
+        return int(cache_gb * 1e9)
+    cache.mkdir(parents=True, exist_ok=True)
+    used = sum(entry.size_bytes for entry in entries(cache, [kind]))
+    return int(DISK_SHARE * (shutil.disk_usage(cache).free + used))
 
 
 @contextmanager

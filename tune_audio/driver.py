@@ -2,13 +2,12 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from tune_audio.cached import entries, in_use
+from tune_audio.cached import in_use, most_bytes
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
@@ -24,11 +23,9 @@ from tune_audio.space import SearchSpace
 from tune_audio.tracking.mirror import Mirror, Status
 from tune_audio.training.metrics import direction
 from tune_audio.tuning.demo import is_demonstration
+from tune_audio.tuning.environment import prepare
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
-
-# Cached features, and decoded audio, may each take this share of what is free on their disk.
-DISK_SHARE = 0.5
 
 
 class Driver:
@@ -104,11 +101,11 @@ class Driver:
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
     ) -> list[TrialRecord]:
         """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
+        prepare()
         # Ray is loaded once everything else is known to be right.
         from tune_audio.tuning.study import run
 
-        totals, mirror = storage.totals(), self.connect()
-        features = cache_folder() / "features"
+        totals, mirror, cache = storage.totals(), self.connect(), cache_folder()
         with Progress(
             self.metric, self.direction, storage.epochs, console=self.console
         ) as progress:
@@ -126,23 +123,14 @@ class Driver:
                         storage,
                         corpus,
                         folder,
-                        features=features,
-                        feature_bytes=most_bytes("features", self.cache_gb),
+                        features=cache / "features",
+                        feature_bytes=most_bytes("features", self.cache_gb, cache),
+                        cache_gb=self.cache_gb,
                         test=test,
                         demonstration=self.demonstration,
                         on_change=on_change,
                     )
         return storage.records()
-
-
-def most_bytes(kind: str, cache_gb: float | None) -> int:
-    """How much of a kind of `cached.KINDS` is kept: what was asked for, or half of what is free."""
-    if cache_gb is not None:
-        return int(cache_gb * 1e9)
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    used = sum(entry.size_bytes for entry in entries(folder, [kind]))
-    return int(DISK_SHARE * (shutil.disk_usage(folder).free + used))
 
 
 def open_data(
@@ -158,8 +146,9 @@ def open_data(
             f"data.root: the space does not say where {name} lies; give its folder with "
             "--data FOLDER, or have it fetched with --download"
         )
-    limit = most_bytes("corpora", cache_gb)
-    corpus = load_corpus(name, root, cache=cache_folder(), progress=True, most_bytes=limit, **data)
+    cache = cache_folder()
+    limit = most_bytes("corpora", cache_gb, cache)
+    corpus = load_corpus(name, root, cache=cache, progress=True, most_bytes=limit, **data)
     train, validation, test = (len(corpus.rows(split)) for split in SPLITS)
     console.print(
         f"{len(corpus.labels)} labels; {train:,} clips to train on, {validation:,} to select by, "

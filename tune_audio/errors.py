@@ -10,3 +10,13 @@ class UserError(click.ClickException):
     """
 
     exit_code = 2
+
+
+class SurroundingsError(UserError):
+    """What was asked for is right, but something it needs is not there or does not answer.
+
+    A file that is gone, a full disk, a host or a hub that cannot be reached: once that is mended
+    the same may be tried again. Shown as one line, too, with exit code 1.
+    """
+
+    exit_code = 1

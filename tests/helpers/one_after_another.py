@@ -4,12 +4,14 @@ Trials on a real Ray are in test_study.py and test_end_to_end.py.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from ray.tune import RunConfig, TuneConfig
 from ray.tune.search import Searcher
 
 from tune_audio.tuning import study
+from tune_audio.tuning.cluster import Slots
 from tune_audio.tuning.trial import AudioTrial
 
 
@@ -32,6 +34,8 @@ def run_in_this_process(patch: Callable[[Any, str, Any], None] = setattr) -> Non
     """Have `study.run` run trials here, by `patch(object, name, value)`."""
     patch(study, "start_ray", lambda: False)
     patch(study, "check_needs", lambda needs, may_grow: None)
+    patch(study, "serve", lambda written, read: nullcontext())
+    patch(Slots, "of", lambda slots, need: 1)
     patch(study.ray, "cluster_resources", lambda: {"CPU": 1})
     patch(study.tune, "with_parameters", lambda trainable, job: job)
     patch(study.tune, "with_resources", lambda trainable, resources: trainable)

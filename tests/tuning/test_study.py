@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tune_audio.errors import UserError
+from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.space import SearchSpace
+from tune_audio.tuning.cluster import check_needs, start_ray
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
-from tune_audio.tuning.study import check_needs, run, start_ray
+from tune_audio.tuning.study import run
 
 MODEL = {"model": "lstm_cnn", "channels": 4, "hidden_size": 4}
 
@@ -112,12 +113,14 @@ def is_below_us(pid: int) -> bool:
     return pid == os.getpid()
 
 
-def test_a_node_without_the_corpus_says_so(tone_corpus, tmp_path):
-    storage = make_storage(tmp_path, [{"lr": 1e-2}])
-    run_all(storage, replace(tone_corpus, folder=tmp_path / "elsewhere"), tmp_path)
-    (record,) = storage.records()
-    assert record.state == "failed"
-    assert "FileNotFoundError" in record.extra["error"] and "elsewhere" in record.extra["error"]
+def test_data_that_are_gone_end_the_run_and_no_trial(tone_corpus, tmp_path):
+    storage = make_storage(tmp_path, [{"lr": 1e-2}, {"lr": 1e-3}])
+    with pytest.raises(SurroundingsError, match=r"family-\d on .*FileNotFoundError.*gone"):
+        run_all(storage, replace(tone_corpus, folder=tmp_path / "gone"), tmp_path)
+    assert "running" in {record.state for record in storage.records()} <= {"running"}
+    run_all(make_storage(tmp_path, [{"lr": 1e-2}, {"lr": 1e-3}]), tone_corpus, tmp_path)
+    records = make_storage(tmp_path, [{"lr": 1e-2}, {"lr": 1e-3}]).records()
+    assert [record.state for record in records] == ["complete"] * 2
 
 
 def test_what_a_killed_driver_left_of_an_ended_trial_is_cleared_up(tone_corpus, tmp_path):

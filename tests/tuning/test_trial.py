@@ -31,6 +31,7 @@ def job(tone_corpus: Corpus, tmp_path: Path) -> dict:
         "corpus": str(tone_corpus.folder),
         "features": str(tmp_path / "features"),
         "feature_bytes": 10**9,
+        "served": None,
         "epochs": EPOCHS,
         "metric": "val/accuracy",
         "maximize": True,

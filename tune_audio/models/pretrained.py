@@ -18,7 +18,7 @@ from torch import nn
 
 # transformers' models import torchaudio themselves, which needs ours to have come first.
 import tune_audio.features._torchaudio  # noqa: F401
-from tune_audio.errors import UserError
+from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.features.waveforms import Resample
 
 LOADING_ERRORS = (
@@ -157,7 +157,7 @@ def _download(checkpoint: str) -> Path:
             "--local-dir FOLDER` wrote, or a hub id."
         ) from error
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise SurroundingsError(
             f"checkpoint {checkpoint}: no such folder, and not to be had from the Hugging Face hub "
             f"({_one_line(error)}). Ways out: --checkpoint FAMILY=FOLDER with one that is here; "
             f"hf download {checkpoint} --local-dir FOLDER where there is a network, then the same; "

@@ -13,7 +13,7 @@ from tune_audio.errors import UserError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.training.metrics import direction
-from tune_audio.tuning.samplers import make_pruner, make_sampler
+from tune_audio.tuning.samplers import blind_draws, make_pruner, make_sampler
 
 STATES = {
     TrialState.WAITING: "waiting",
@@ -125,6 +125,12 @@ class FamilyStudy:
         if self.plan.trials is not None:
             return self.plan.trials
         return len(self._study.get_trials(deepcopy=False))
+
+    @property
+    def draws_blindly(self) -> bool:
+        """Whether its next trial is drawn without regard to the results of the others."""
+        given = self.plan.configurations is not None
+        return given or len(self.records) < blind_draws(self.search.sampler)
 
     @property
     def finished(self) -> bool:

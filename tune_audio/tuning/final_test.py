@@ -19,14 +19,17 @@ from tune_audio.training.metrics import (
     probabilities,
 )
 
+MODEL = "model"
 
-def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict[str, Any]:
-    """Test on the test split; save the model and what it said in the trial's folder.
+
+def final_test(
+    learner: Learner, corpus: Corpus, config: dict[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Test on the test split; save in a folder what it said, and below it the model as MODEL.
 
     Predictions, per-class metrics and confusion matrix are of whole clips. Returns what the trial's
-    record is to hold: test/loss, the other test metrics, model_folder.
+    record is to hold: test/loss and the other test metrics.
     """
-    folder = Path(config["folder"])
     test = learner.evaluate("test")
     results = {f"test/{name}": value for name, value in test.scores().items()}
     clips = test.by_clip
@@ -37,7 +40,7 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
     if not corpus.multi_label:
         _write_confusion(folder / "confusion_matrix.csv", corpus.labels, clips)
     save_model(
-        folder / "model",
+        folder / MODEL,
         learner.model,
         name=config["model"],
         params=config["model_params"],
@@ -52,7 +55,7 @@ def final_test(learner: Learner, corpus: Corpus, config: dict[str, Any]) -> dict
             **results,
         },
     )
-    return results | {"model_folder": str(folder / "model")}
+    return results
 
 
 def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:

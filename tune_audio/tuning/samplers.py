@@ -1,5 +1,6 @@
 """What a space's `sampler` and `scheduler` are in Optuna."""
 
+import math
 import warnings
 from typing import Any
 
@@ -26,6 +27,11 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         "cmaes": samplers.CmaEsSampler,
         "nsga2": samplers.NSGAIISampler,
     }[name](seed=seed)
+
+
+def blind_draws(name: str) -> float:
+    """After how many trials of a study a sampler begins to look at their results."""
+    return {"tpe": 10, "gp": 10, "cmaes": 1, "nsga2": 50}.get(name, math.inf)
 
 
 def make_pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:

@@ -1,16 +1,21 @@
 """Ray Tune asks here for the next trial; the families' Optuna studies answer."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from tune_audio.reporting.records import TrialRecord
+from tune_audio.tuning.cluster import Need, Slots
 from tune_audio.tuning.storage import Storage
 
 # A worker that dies (killed for memory, its node lost) is started again this many times.
 RESTARTS = 2
+# One trial waits for a machine to be free. More, where machines are added to a cluster for those
+# that wait, as long as nothing is to be learned from the trials that run.
+MOST_WAITING = 64
 
 
 class StudySearcher(Searcher):
@@ -20,25 +25,54 @@ class StudySearcher(Searcher):
     """
 
     def __init__(
-        self, storage: Storage, configure: Callable[[TrialRecord], dict[str, Any]]
+        self,
+        storage: Storage,
+        configure: Callable[[TrialRecord], dict[str, Any]],
+        needs: Mapping[str, Need],
+        *,
+        may_grow: bool,
     ) -> None:
         super().__init__()
-        self.storage, self.configure = storage, configure
-        self._keys: dict[str, str] = {}  # Ray's trial id -> our trial's key
+        self.storage, self.configure, self.needs = storage, configure, needs
+        self.may_grow, self.slots = may_grow, Slots()
+        self.trouble: str | None = None  # why no trial can go on now, whatever its configuration
+        self._handed_out: dict[str, TrialRecord] = {}  # by Ray's trial id; until they end
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
-        record = self.storage.next()
-        if record is None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self.trouble is not None or self.storage.exhausted:
             return Searcher.FINISHED
-        self._keys[trial_id] = record.key
+        record = self.storage.next(self._with_room())
+        if record is None:
+            return Searcher.FINISHED if self.storage.exhausted else None  # None: ask me later
+        self._handed_out[trial_id] = record
         return self.configure(record)
+
+    def _with_room(self) -> set[str]:
+        """Families of which one more trial may run or wait.
+
+        Each is counted with those that need the same, so that one whose machine is not there yet
+        does not keep the others waiting.
+        """
+        handed_out = Counter(self._need(record.family) for record in self._handed_out.values())
+        return {f for f in self.needs if handed_out[self._need(f)] < self._most(f)}
+
+    def _most(self, family: str) -> int:
+        blindly = self.may_grow and self.storage.draws_blindly(family)
+        return self.slots.of(self.needs[family]) + (MOST_WAITING if blindly else 1)
+
+    def _need(self, family: str) -> tuple[tuple[str, float], ...]:
+        return tuple(sorted(self.needs[family].items()))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        key, result = self._keys[trial_id], result or {}
+        record, result = self._handed_out.pop(trial_id), result or {}
+        key = record.key
         if error:
-            self.storage.finish(key, f"its worker died {RESTARTS + 1} times (out of memory?)")
+            host = next((f" on {e['host']}" for e in self.storage.record(key).epochs[-1:]), "")
+            self.storage.finish(key, f"its worker died {RESTARTS + 1} times{host} (out of memory?)")
+        elif result.get("trouble"):
+            self.trouble = self.trouble or f"{key} on {result['host']}: {result['trouble']}"
         elif result.get("done"):
             self.storage.report(key, result["epochs"])
             self.storage.finish(key, result["error"], **dict(result["extra"]))

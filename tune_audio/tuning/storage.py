@@ -6,7 +6,7 @@ So a search that was killed at any moment is resumed by opening the file again. 
 opens it, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,19 @@ class Storage:
         self._family_of = {record.key: record.family for record in self.records()}
         self._unfinished = [r.key for r in self.records() if r.state == "running"]
 
-    def next(self) -> TrialRecord | None:
+    def next(self, families: Container[str] | None = None) -> TrialRecord | None:
         """The next trial to run, with what it has done so far; None if there are no more.
 
         Trials left running by a killed search come first, then the family with the fewest.
+        families: only of these.
         """
-        if self._unfinished:
-            return self.record(self._unfinished.pop(0))
-        while families := [f for f in self._families.values() if not f.exhausted]:
-            if record := min(families, key=lambda family: len(family.records)).ask():
+        wanted = [name for name in self.plans if families is None or name in families]
+        for key in self._unfinished:
+            if self._family_of[key] in wanted:
+                self._unfinished.remove(key)
+                return self.record(key)
+        while left := [f for f in map(self._families.__getitem__, wanted) if not f.exhausted]:
+            if record := min(left, key=lambda family: len(family.records)).ask():
                 self._family_of[record.key] = record.family
                 return record
         return None
@@ -65,6 +69,15 @@ class Storage:
     def totals(self) -> dict[str, int]:
         """How many trials each family has when all are run."""
         return {name: family.total for name, family in self._families.items()}
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there are no more trials to hand out."""
+        return not self._unfinished and all(f.exhausted for f in self._families.values())
+
+    def draws_blindly(self, family: str) -> bool:
+        """Whether a family's next trial is drawn without regard to results."""
+        return self._families[family].draws_blindly
 
     def finished(self) -> bool:
         """Whether every trial has ended and there are no more to hand out."""

@@ -1,15 +1,13 @@
 """A storage's trials as one Ray Tune run: resources, parallelism, restarts."""
 
 import contextlib
-import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import ray
 from ray import tune
 from ray.tune import (
@@ -18,18 +16,23 @@ from ray.tune import (
     FailureConfig,
     PlacementGroupFactory,
     RunConfig,
+    Stopper,
     TuneConfig,
 )
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.errors import UserError
+from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
+from tune_audio.space.domains import Choice, Fixed
+from tune_audio.tuning.cluster import check_needs, start_ray
+from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.scheduler import StudyScheduler
 from tune_audio.tuning.searcher import RESTARTS, StudySearcher
 from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
 
+HOST_LOST = "node has died"  # Ray's words for why it has lost an actor
 # Without a word from the user, this many trials share a GPU: heads on frozen features are small.
 DEFAULT_GPU_SHARE = 0.25
 
@@ -41,66 +44,14 @@ class Job:
     corpus: str  # folder of the corpus
     features: str  # folder of the feature store
     feature_bytes: int  # its limit
+    cache_gb: float | None  # the limit on hosts with a cache of their own; None for half of a disk
+    pretrained: tuple[str, ...]  # folders of the driver's host from which weights may be read
+    served: Served | None  # to hosts that do not see these folders; None: all do
     epochs: int
     metric: str  # e.g. "val/accuracy"
     maximize: bool
     folds: int | None  # of cross-validation; None for the one split
     test: bool  # a retraining: keep the best weights, test once, save the model
-
-
-def start_ray() -> bool:
-    """Join the cluster this machine belongs to, or start Ray on this machine alone.
-
-    Returns whether it joined one, which may have or get other machines than this.
-    """
-    os.environ.update(
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",  # our storage is the log
-        RAY_AIR_NEW_OUTPUT="0",
-        TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
-    )
-    # Read when the workers' processes start: idle threads sleep instead of spinning.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # Large pages: without them a network on raw waveforms spends half its time in page faults.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    # Ray alone on this machine is not for others: everything stays on the loopback interface.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    # A worker that dies is started again; a trial that fails is in the tables with its reason.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    # Where ray.init looks, by its documentation; here only to know which of the two it did.
-    latest = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")
-    joined = "RAY_ADDRESS" in os.environ or latest.exists()
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    token = Path.home() / ".ray" / "auth_token"
-    with contextlib.suppress(FileNotFoundError):
-        token.chmod(0o600)  # Ray writes it readable for everybody
-    return joined
-
-
-def check_needs(needs: Mapping[str, Mapping[str, float]], *, may_grow: bool) -> None:
-    """See that some machine can run a trial of each family: Ray would wait for one in silence.
-
-    needs: family to CPUs and GPUs of a trial. may_grow: tell it, for machines may be added.
-    Raises UserError where none can be.
-    """
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    there = " or ".join(sorted({_amounts(machine) for machine in machines}))
-    for family, need in needs.items():
-        if any(all(m.get(name, 0) >= n for name, n in need.items()) for m in machines):
-            continue
-        problem = (
-            f"models.{family}: a trial needs {_amounts(need)}, and the machines here have {there}"
-        )
-        if not may_grow:
-            raise UserError(
-                f"{problem}; go on with --resume NAME and less of them by --set "
-                f"search.cpus_per_trial=1, search.gpus_per_trial=auto or models.{family}.resources"
-            )
-        click.echo(f"{problem}; waiting for one that has it to join the cluster", err=True)
-
-
-def _amounts(resources: Mapping[str, float]) -> str:
-    return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
 
 
 def resources(family: Family, search: Search) -> dict[str, float]:
@@ -119,6 +70,7 @@ def run(
     *,
     features: Path,
     feature_bytes: int,
+    cache_gb: float | None = None,
     test: bool = False,
     demonstration: bool = False,
     on_change: Callable[[TrialRecord], None] = lambda record: None,
@@ -128,18 +80,10 @@ def run(
     folder: absolute; a trial's checkpoint and files lie in folder/<key>.
     demonstration: the audio is synthesised, which a model that is saved is to say.
     on_change: called on the driver whenever a trial has started, gone on or ended.
+    Raises SurroundingsError where a trial could not go on for reasons outside of it: what has ended
+    is kept, and the rest is not given up.
     """
     may_grow = start_ray()
-    job = Job(
-        corpus=str(corpus.folder),
-        features=str(features),
-        feature_bytes=feature_bytes,
-        epochs=storage.epochs,
-        metric=storage.search.metric,
-        maximize=storage.maximize,
-        folds=None if test else storage.search.folds,
-        test=test,
-    )
     needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
     check_needs(needs, may_grow=may_grow)
 
@@ -159,44 +103,91 @@ def run(
             "demonstration": demonstration,
         }
 
+    pretrained = tuple(sorted(_folders(plan.family for plan in storage.plans.values())))
+    searcher = StudySearcher(storage, configure, needs, may_grow=may_grow)
     scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run
     shutil.rmtree(scratch, ignore_errors=True)
-    trainable = tune.with_resources(
-        tune.with_parameters(AudioTrial, job=asdict(job)),
-        lambda config: PlacementGroupFactory([needs[config["family"]]]),
-    )
-    tune.Tuner(
-        trainable,
-        tune_config=TuneConfig(
-            search_alg=StudySearcher(storage, configure),
-            scheduler=StudyScheduler(storage),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.config["key"],
-        ),
-        run_config=RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            verbose=0,
-            failure_config=FailureConfig(max_failures=RESTARTS),
-            # Trials save themselves, where a later process finds it without Ray's help.
-            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[_Watch(storage, folder, on_change)],
-        ),
-    ).fit()
+    with serve(folder, [corpus.folder, *pretrained]) as served:
+        job = Job(
+            corpus=str(corpus.folder),
+            features=str(features),
+            feature_bytes=feature_bytes,
+            cache_gb=cache_gb,
+            pretrained=pretrained,
+            served=served,
+            epochs=storage.epochs,
+            metric=storage.search.metric,
+            maximize=storage.maximize,
+            folds=None if test else storage.search.folds,
+            test=test,
+        )
+        tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(AudioTrial, job=vars(job)),
+                lambda config: PlacementGroupFactory([needs[config["family"]]]),
+            ),
+            tune_config=TuneConfig(
+                search_alg=searcher,
+                scheduler=StudyScheduler(storage),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.config["key"],
+            ),
+            run_config=RunConfig(
+                name="tune",
+                storage_path=str(scratch),
+                verbose=0,
+                stop=_Trouble(searcher),
+                failure_config=FailureConfig(max_failures=RESTARTS),
+                # Trials save themselves, where a later process finds it without Ray's help.
+                checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                callbacks=[_Watch(storage, folder, on_change)],
+            ),
+        ).fit()
     shutil.rmtree(scratch, ignore_errors=True)
     for record in storage.records():  # a driver killed at a trial's end had no time to clear up
         if record.state != "running":
             clear_up(folder / record.key)
     with contextlib.suppress(OSError):  # it stays if something of a trial is left to be seen
         folder.rmdir()
+    if searcher.trouble is not None:
+        raise SurroundingsError(
+            f"{searcher.trouble}. What has ended is kept; mend that, and go on with --resume latest"
+        )
+
+
+def _folders(families: Iterable[Family]) -> set[str]:
+    """The folders among what parameters may be: weights that hosts elsewhere do not have."""
+    domains = [domain for family in families for domain in family.domains.values()]
+    choices = [v for d in domains if isinstance(d, Fixed | Choice) for v in d.values()]
+    return {v for v in choices if isinstance(v, str) and os.path.isabs(v) and os.path.isdir(v)}
 
 
 def clear_up(trial_folder: Path) -> None:
     """Remove what an ended trial needs no more; the rest is kept: a model, an error."""
-    (trial_folder / CHECKPOINT).unlink(missing_ok=True)
+    for file in (trial_folder / CHECKPOINT, *trial_folder.glob(".*.partial")):
+        file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         trial_folder.rmdir()
+
+
+class _Trouble(Stopper):
+    """Stops the run, its trials unfinished, when the surroundings keep one from going on.
+
+    Every other would meet the same.
+    """
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        self.searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.searcher.trouble is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as in StudySearcher
 
 
 class _Watch(Callback):
@@ -216,6 +207,11 @@ class _Watch(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        self._changed(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if HOST_LOST in str(trial.get_pickled_error()):
+            trial.max_failures += 1  # that was not the trial's doing, and does not count
         self._changed(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import socket
 import traceback
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from ray import tune
+from ray.exceptions import RayError
 from torch import Tensor
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.errors import UserError
+from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.features.pipeline import Features
 from tune_audio.features.store import FeatureStore
 from tune_audio.models import build_model
@@ -21,7 +23,8 @@ from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation, assign_folds
 from tune_audio.training.learner import DivergedError, Learner
 from tune_audio.training.train_params import TrainParams
-from tune_audio.tuning.final_test import final_test
+from tune_audio.tuning.final_test import MODEL, final_test
+from tune_audio.tuning.hosts import find_home
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -34,64 +37,80 @@ class AudioTrial(tune.Trainable):
 
     A result holds all epochs so far, so that one that was lost is made up by the next. After every
     epoch the state is saved in the trial's folder; whoever starts the same trial again, in this
-    run or after a kill, goes on from there.
+    run, on another host or after a kill, goes on from there.
     """
 
     def setup(self, config: dict[str, Any], job: dict[str, Any]) -> None:
-        self.job = job
+        self.job, self.home, self.host = job, find_home(job), socket.gethostname()
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.home.leave()
         self.config = new_config
         self.learner: Learner | CrossValidation | None = None
         self.epochs: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] | None = None
-        self.checkpoint = Path(new_config["folder"]) / CHECKPOINT
+        self.folder: Path | None = None  # this host's, once the trial has begun
         return True
+
+    def cleanup(self) -> None:
+        self.home.leave()
 
     # Not in setup(), where Ray takes an error for a dead worker.
     @cached_property
     def corpus(self) -> Corpus:
-        return Corpus.open(Path(self.job["corpus"]))
+        return Corpus.open(self.home.corpus())
 
     @cached_property
     def store(self) -> FeatureStore:
-        return FeatureStore(Path(self.job["features"]), self.job["feature_bytes"])
+        return self.home.store()
 
     def step(self) -> dict[str, Any]:
-        error, extra, total = None, {}, self.job["epochs"]
+        extra: dict[str, Any] = {}
+        error = trouble = None  # the configuration's fault, or that of what surrounds it
         try:
-            self.learner = learner = self.learner or self._begin()
-            if learner.epoch < total:
-                self.epochs.append(learner.train_epoch())
-                self._keep_best(learner)
-                self._save(learner)
-            if learner.epoch >= total:
-                extra = self._end(learner)
+            extra = self._advance()
+        except (OSError, RayError, SurroundingsError) as reason:
+            trouble = " ".join(f"{type(reason).__name__}: {reason}".split())
         except (DivergedError, UserError) as reason:
             error = str(reason)
         except torch.cuda.OutOfMemoryError:
             error = "out of GPU memory: try a smaller batch_size or resources: {gpus: 1}"
-        except Exception as reason:  # a bug or a full disk ends this trial, not the search
+        except Exception as reason:  # a bug ends this trial, not the search
             error = f"{type(reason).__name__}: {reason}"
-            self.checkpoint.with_name("error.txt").write_text(traceback.format_exc())
-        done = error is not None or len(self.epochs) >= total
+            self._leave_traceback()
+        done = bool(error or trouble) or len(self.epochs) >= self.job["epochs"]
         # Pairs, because Ray flattens the dicts of a result into its keys.
-        pairs = list(extra.items())
-        return {"epochs": list(self.epochs), "done": done, "error": error, "extra": pairs}
+        why = {"error": error, "trouble": trouble, "host": self.host}
+        return {"epochs": list(self.epochs), "done": done, "extra": list(extra.items()), **why}
+
+    def _advance(self) -> dict[str, Any]:
+        """Train an epoch; what is to be known of the trial, if that was the last."""
+        self.learner = learner = self.learner or self._begin()
+        if learner.epoch < self.job["epochs"]:
+            self.epochs.append(learner.train_epoch() | {"host": self.host})
+            self._keep_best(learner)
+            self._save(learner)
+        return self._end(learner) if learner.epoch >= self.job["epochs"] else {}
+
+    def _leave_traceback(self) -> None:
+        if self.folder is not None:
+            (self.folder / "error.txt").write_text(traceback.format_exc())
+            self.home.finished()
 
     def _begin(self) -> Learner | CrossValidation:
         """A learner with its model; what an earlier process left of this trial is loaded."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        self.folder = self.home.enter(self.config["folder"])
+        checkpoint = self.folder / CHECKPOINT
         torch.set_num_threads(self.config["threads"])
         learner: Learner | CrossValidation
         if self.job["folds"] is None:
             learner = self._learner()
         else:
             learner = CrossValidation(self._learner, assign_folds(self.corpus, self.job["folds"]))
-        if self.checkpoint.exists():
+        if checkpoint.exists():
             # It may have been written on a GPU that is not here; loading moves what it needs.
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
         return learner
@@ -99,7 +118,10 @@ class AudioTrial(tune.Trainable):
     def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
         params = TrainParams(**self.config["train_params"])
         torch.manual_seed(params.seed)  # the first weights; every epoch has a seed of its own
-        model = build_model(self.config["model"], *self.corpus.form, **self.config["model_params"])
+        how = dict(self.config["model_params"])
+        if "checkpoint" in how:
+            how["checkpoint"] = self.home.pretrained(how["checkpoint"])
+        model = build_model(self.config["model"], *self.corpus.form, **how)
         return Learner(
             model,
             partial(Features, self.corpus, store=self.store, fold=fold),
@@ -118,9 +140,14 @@ class AudioTrial(tune.Trainable):
 
     def _save(self, learner: Learner | CrossValidation) -> None:
         state = {"learner": learner.state_dict(), "epochs": self.epochs, "best": self.best}
-        temporary = self.checkpoint.with_suffix(".partial")
-        torch.save(state, temporary)
-        os.replace(temporary, self.checkpoint)
+        assert self.folder is not None
+        checkpoint, partial = self.folder / CHECKPOINT, self.folder / f".{CHECKPOINT}.partial"
+        try:
+            torch.save(state, partial)
+        except RuntimeError as error:  # what torch says of a full disk
+            raise OSError(f"{checkpoint} could not be written: {error}") from error
+        os.replace(partial, checkpoint)
+        self.home.saved(checkpoint)
 
     def _end(self, learner: Learner | CrossValidation) -> dict[str, Any]:
         """What is to be known after the last epoch: sizes and all metrics, or the final test."""
@@ -130,7 +157,11 @@ class AudioTrial(tune.Trainable):
             assert isinstance(learner, Learner) and self.best is not None
             extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
             learner.suffix.load_state_dict(self.best)
-            extra |= final_test(learner, self.corpus, self.config)
+            assert self.folder is not None
+            extra |= final_test(learner, self.corpus, self.config, self.folder)
+            (self.folder / CHECKPOINT).unlink(missing_ok=True)
+            self.home.finished()
+            extra["model_folder"] = str(Path(self.config["folder"]) / MODEL)
         else:
             scores = learner.validation_scores()
             extra |= {name: scores[name] for name in scores.keys() - self.epochs[-1].keys()}

@@ -1,0 +1,100 @@
+"""Room for trials on machines of several kinds, and which trials are handed out for it."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from ray.tune.search import Searcher
+
+from tune_audio.space import SearchSpace
+from tune_audio.tuning import cluster
+from tune_audio.tuning.cluster import slots
+from tune_audio.tuning.family_study import Plan
+from tune_audio.tuning.searcher import MOST_WAITING, StudySearcher
+from tune_audio.tuning.storage import Storage
+
+LAPTOP, GPU_BOX, HEAD = {"CPU": 2}, {"CPU": 8, "GPU": 1}, {"CPU": 0}
+
+
+@pytest.mark.parametrize(
+    ("machine", "need", "expected"),
+    [
+        (LAPTOP, {"CPU": 1, "GPU": 0}, 2),
+        (GPU_BOX, {"CPU": 1, "GPU": 1 / 3}, 3),
+        (GPU_BOX, {"CPU": 4, "GPU": 0.25}, 2),
+        (LAPTOP, {"CPU": 1, "GPU": 0.25}, 0),
+        (HEAD, {"CPU": 1, "GPU": 0}, 0),
+        ({"CPU": 0.9}, {"CPU": 0.3}, 3),
+    ],
+)
+def test_a_machine_has_room_for_what_fits_whole(machine, need, expected):
+    assert slots(machine, need) == expected
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
+    """The machines there are; a test changes them."""
+    there: list[dict] = []
+    monkeypatch.setattr(cluster, "_machines", lambda: there)
+    monkeypatch.setattr(cluster, "NODES_SECONDS", -1)  # always as they are now
+    return there
+
+
+def make_searcher(folder: Path, needs: dict, sampler: str, **options) -> StudySearcher:
+    space = SearchSpace.from_dict(
+        {
+            "data": {"name": "folder"},
+            "train": {"epochs": 1},
+            "search": {"sampler": sampler, "scheduler": "none", "trials": 100},
+            "models": {
+                family: {"model": "lstm_cnn", "lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+                for family in needs
+            },
+        }
+    )
+    plans = [Plan(family, None, 100) for family in space.families.values()]
+    storage = Storage(folder / "optuna.db", plans, space.search, epochs=1)
+    return StudySearcher(storage, lambda record: {"key": record.key}, needs, **options)
+
+
+def ask(searcher: StudySearcher) -> list[str]:
+    """The families of the trials that are handed out until no more are."""
+    families = []
+    while (config := searcher.suggest(f"trial {next(NUMBERS)}")) is not None:
+        assert config != Searcher.FINISHED
+        families.append(config["key"].rpartition("-")[0])
+    return families
+
+
+NUMBERS = itertools.count()
+CPU, GPU = {"CPU": 1, "GPU": 0}, {"CPU": 1, "GPU": 0.5}
+
+
+def test_one_trial_waits_on_a_machine_that_stays_alone(machines, tmp_path):
+    machines += [LAPTOP]
+    searcher = make_searcher(tmp_path, {"a": CPU, "b": CPU}, "tpe", may_grow=False)
+    searcher.suggest("the first")
+    assert ask(searcher) == ["b", "a"]
+    ended = {"done": True, "epochs": [], "error": "diverged", "extra": []}
+    searcher.on_trial_complete("the first", ended)
+    assert ask(searcher) == ["b"]
+
+
+def test_a_family_whose_machine_is_not_there_keeps_nobody_waiting(machines, tmp_path):
+    machines += [LAPTOP] * 2
+    searcher = make_searcher(tmp_path, {"a": CPU, "gpu": GPU, "b": CPU}, "tpe", may_grow=False)
+    asked = ask(searcher)
+    assert asked.count("gpu") == 1 and asked.count("a") + asked.count("b") == 5
+    machines += [GPU_BOX]
+    assert ask(searcher).count("gpu") == 2
+
+
+@pytest.mark.parametrize(("sampler", "waiting"), [("random", MOST_WAITING), ("tpe", 10)])
+def test_a_cluster_that_grows_is_asked_for_what_can_be_used_at_once(
+    machines, tmp_path, sampler, waiting
+):
+    machines += [HEAD]
+    searcher = make_searcher(tmp_path, {"a": CPU}, sampler, may_grow=True)
+    assert len(ask(searcher)) == waiting  # TPE looks at results after its first ten
+    machines += [GPU_BOX]
+    assert len(ask(searcher)) == (8 if sampler == "random" else 0)
