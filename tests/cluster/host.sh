@@ -57,11 +57,6 @@ ln -s "$venv" ".$home/tune_audio/.venv"
 echo "$home/tune_audio" >"$(echo ".$venv"/lib/python3*/site-packages)/host.pth"
 touch ".$venv/installed"
 
-if [ -n "${LAB_SHARED:-}" ]; then
-    mkdir -p "$lab/shared/runs" "$lab/shared/cache" ".$home/runs" ".$home/.cache/tune_audio"
-    mount --bind "$lab/shared/runs" ".$home/runs"
-    mount --bind "$lab/shared/cache" ".$home/.cache/tune_audio"
-fi
 mkdir .old
 pivot_root . .old
 umount -l /.old

@@ -3,12 +3,11 @@
 import csv
 import os
 import signal
-import sqlite3
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,16 @@ QUICK = (
     "RAY_health_check_period_ms=1000 RAY_health_check_timeout_ms=3000 "
     "RAY_health_check_failure_threshold=3"
 )
+COUNT = f"""
+import contextlib, sqlite3
+with contextlib.suppress(sqlite3.OperationalError):  # not there yet
+    database = sqlite3.connect("file:{RUN}/optuna.db?mode=ro", uri=True)
+    rows = database.execute('''SELECT study_name, number, count(*) FROM trial_intermediate_values
+        JOIN trials USING (trial_id) JOIN studies USING (study_id)
+        WHERE study_name LIKE 'search/%' GROUP BY trial_id''').fetchall()
+    for row in rows:
+        print(*row)
+"""
 TONES = (
     "PYTHONPATH=tune_audio/tests/helpers python -c "
     "'from make_tones import Path, write_tones; write_tones(Path(\"tones\"), {clips})'"
@@ -134,20 +143,9 @@ class Story:
 
     def epochs(self) -> dict[str, int]:
         """How many epochs of each trial of the search are written down."""
-        query = """SELECT study_name, number, count(*) FROM trial_intermediate_values
-            JOIN trials USING (trial_id) JOIN studies USING (study_id) GROUP BY trial_id"""
-        try:
-            database = f"file:{self.head / RUN / 'optuna.db'}?mode=ro"
-            with closing(sqlite3.connect(database, uri=True)) as connection:
-                rows = connection.execute(query).fetchall()
-        except sqlite3.OperationalError:  # not there yet
-            return {}
-        studies = {(study, number): count for study, number, count in rows}
-        return {
-            f"{study.removeprefix('search/')}-{number}": count
-            for (study, number), count in studies.items()
-            if study.startswith("search/")
-        }
+        said = self.lab.run(HEAD, f"python -I -c {shlex.quote(COUNT)}").splitlines()
+        rows = (row.split() for row in said)
+        return {f"{study.removeprefix('search/')}-{n}": int(count) for study, n, count in rows}
 
     def checkpoints(self) -> dict[str, list[dict[str, Any]]]:
         """The epochs that each trial's checkpoint on the head knows of."""
@@ -175,7 +173,11 @@ def test_a_search_outlives_a_host_and_its_driver(lab):
     story.tell(f"{LOST} is lost, {JOINS} is switched on; epochs: {reported}")
     lab.start(JOINS)
     known = story.epochs()
-    until(lambda: all(n > known[key] for key, n in story.epochs().items() if key in known), "x", 90)
+    until(
+        lambda: all(n > known[key] for key, n in story.epochs().items() if key in known),
+        "all go on",
+        90,
+    )
     after = story.checkpoints()
     story.tell(f"all trials go on: {story.epochs()}")
     for key, rows in before.items():
