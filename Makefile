@@ -1,6 +1,7 @@
 # `make search` and `make test` do all set-up themselves, from a bare clone with Python >= 3.11.
 PYTHON ?= python3
 ARGS ?=
+EXTRAS ?= dev,demo
 BIN := .venv/bin
 
 .PHONY: help install search test lint format
@@ -19,7 +20,7 @@ install: .venv/installed
 	@echo "Installing into .venv (once; some minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install -qq --disable-pip-version-check 'torch>=2.11,<2.14'
-	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[dev,demo]'
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
 search: install

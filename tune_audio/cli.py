@@ -20,7 +20,7 @@ set_option = click.option(
     "overrides",
     multiple=True,
     metavar="A.B=VALUE",
-    help="Change anything in the space, e.g. --set params.lr='[1e-3, 1e-4]'.",
+    help="Change anything in the space, e.g. --set params.lr=1e-3,1e-4 or --set train.epochs=3.",
 )
 cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."

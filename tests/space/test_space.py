@@ -179,6 +179,27 @@ def test_overrides(load):
     assert load("retrain: null", "retrain.top=2").retrain.top == 2
 
 
+@pytest.mark.parametrize(
+    ("override", "name", "choices"),
+    [
+        ("params.lr=1e-3,1e-4", "lr", [1e-3, 1e-4]),
+        ("params.lr=1e-3, 1e-4", "lr", [1e-3, 1e-4]),
+        ("models.tiny.bias=true,false", "bias", [True, False]),
+        ("train.optimizer=adam,sgd", "optimizer", ["adam", "sgd"]),
+        ("params.lr={choices: [1e-3, 1e-4]}", "lr", [1e-3, 1e-4]),
+        ("params.lr=1e-3", "lr", [1e-3]),
+    ],
+)
+def test_commas_of_a_hyperparameter_stand_between_choices(load, override, name, choices):
+    assert list(load("", override).families["tiny"].domains[name].values()) == choices
+
+
+def test_commas_elsewhere_and_in_quotes_are_text(load, complaint):
+    assert load("", "data.root=/home/me/clips, old").data["root"] == "/home/me/clips, old"
+    assert load("", "name=first,second").name == "first,second"
+    assert "got 'adam,sgd'" in complaint("", "params.optimizer='adam,sgd'")
+
+
 def test_families_left_out_are_not_imported(load, monkeypatch, complaint):
     monkeypatch.setitem(MODELS, "broken", "no_such_package.models:Broken")
     text = "models: {tiny: {}, broken: {}}"

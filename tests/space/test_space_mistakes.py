@@ -133,3 +133,6 @@ def test_wrong_overrides(complaint):
     assert "no '='" in complaint("", "train.epochs")
     assert "--set params.lr, line 1" in complaint("", "params.lr=[1")
     assert "did you mean params?" in complaint("", "param.lr=1")
+    for empty in ("1e-3,", "1e-3,,1e-4", "1e-3, ,1e-4"):
+        assert "nothing on one side of a comma" in complaint("", f"params.lr={empty}")
+    assert "got [1, 2], must be one whole number" in complaint("", "train.epochs=1,2")

@@ -11,6 +11,9 @@ from tune_audio.space.space import SearchSpace
 from tune_audio.space.yaml_text import read_yaml
 
 _ENDINGS = (".yaml", ".yml")
+# Where a comma in an override's plain text stands between choices. Elsewhere it is part of the
+# text: data.root is a path.
+_OF_CHOICES = ("params", "train", "models")
 
 
 def space_folders() -> list[Path]:
@@ -42,6 +45,7 @@ def load_space(
     """Read a space by its name or its file, change it, and check it.
 
     overrides: "a.b=value" with the value in YAML, or ("a.b", value) with the value as it is.
+    Hyperparameters take "a.b=1e-3,1e-4" for a list, too: no shell on the way breaks it.
     models: only these families; what the others need is not imported.
     checkpoints: of some families, instead of what the space says.
 
@@ -105,13 +109,26 @@ def _check_effect(raw: Mapping[str, Any], override: str) -> None:
     raise UserError(f"--set {section}.{name}: would change nothing; set {better}")
 
 
+def _read_value(dotted: str, text: str) -> Any:
+    """The value of an override. YAML's quotes, brackets and braces keep commas what YAML says."""
+    where = f"--set {dotted}"
+    value = read_yaml(text, where)
+    is_plain = isinstance(value, str) and value == text.strip()
+    if not is_plain or "," not in value or dotted.strip().partition(".")[0] not in _OF_CHOICES:
+        return value
+    parts = value.split(",")
+    if not all(part.strip() for part in parts):
+        raise UserError(f"{where}: got {value!r}, with nothing on one side of a comma")
+    return [read_yaml(part, where) for part in parts]
+
+
 def _apply(raw: Any, override: str | tuple[str, Any]) -> Any:
     """Set what is at a dotted path; mappings on the way to it are made where there are none."""
     if isinstance(override, str):
         dotted, equals, text = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: no '='; write --set a.b=value")
-        value = read_yaml(text, f"--set {dotted}")
+        value = _read_value(dotted, text)
     else:
         dotted, value = override
     keys = dotted.strip().split(".")
