@@ -13,30 +13,36 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 HOME = "/home/lab"
 NETWORK = "10.77.0"
 KINDS = ("--mount", "--net", "--pid", "--uts", "--ipc")
-HOST = Path(__file__).with_name("host.sh")
+PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+HOST = Path(__file__).with_name("lab_host.sh")
+IP = shutil.which("ip", path=PATH) or ""
 START_SECONDS = 20
 
 
 def missing() -> str:
     """Why there can be no lab on this machine; empty where there can be."""
     if sys.platform != "linux" or os.geteuid() != 0:
-        return "only root on Linux may make namespaces with a network"
-    os.environ["PATH"] += os.pathsep + "/usr/sbin"
-    tools = ("unshare", "nsenter", "ip", "mount", "ssh", "ssh-keygen", "sshd", "rsync", "make")
-    if lacking := [tool for tool in tools if not shutil.which(tool)]:
-        return f"not installed: {', '.join(lacking)}"
-    command = ["unshare", *KINDS, "--fork", "--mount-proc", "mount", "-t", "tmpfs", "x", "/mnt"]
+        return "hosts are made by root, on Linux"
+    tools = ("unshare", "nsenter", "ip", "git", "make", "ssh", "ssh-keygen", "sshd", "rsync")
+    if lacking := [tool for tool in tools if not shutil.which(tool, path=PATH)]:
+        return f"hosts need what is not installed here: {', '.join(lacking)}"
+    try_out = (
+        "mount -t tmpfs x /tmp && mkdir /tmp/up /tmp/work /tmp/all && mount -t overlay "
+        "-o lowerdir=/,upperdir=/tmp/up,workdir=/tmp/work x /tmp/all"
+    )
+    command = ["unshare", *KINDS, "--fork", "--mount-proc", "sh", "-c", try_out]
     tried = subprocess.run(command, capture_output=True, text=True)
-    return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
+    return f"no hosts can be made here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 class Lab:
@@ -88,10 +94,10 @@ class Lab:
 
     def start(self, name: str) -> None:
         """A blank host of that name joins the network; `run` waits until it can be used."""
-        venv = Path(sys.prefix)
-        arguments = [name, self.address(name), self.folder, HOME, PROJECT, venv, *_paths()]
+        place = [self.folder, HOME, PROJECT, sys.prefix, sysconfig.get_path("purelib")]
+        arguments = [name, self.address(name), *place, *_paths()]
         inside = ["unshare", *KINDS, "--fork", "--propagation", "private", "bash", HOST, *arguments]
-        with open(self.folder / f"{name}.log", "w") as log:
+        with open(self.folder / f"{name}.sshd", "w") as log:
             self._entered[name] = subprocess.Popen(
                 ["nsenter", f"--target={self.pid}", *KINDS, *inside],
                 stdin=subprocess.DEVNULL,
@@ -109,19 +115,25 @@ class Lab:
         os.kill(self.pids.pop(name), 9)
         self._entered.pop(name).wait(START_SECONDS)
 
+    def signal(self, name: str, title: str, number: int) -> None:
+        """Send a signal to those processes of a host that have `title` in their command lines."""
+        for pid, line in self.processes(name).items():
+            if title in line:
+                os.kill(pid, number)
+
     def popen(self, name: str, command: str, output: Path | None = None) -> subprocess.Popen[str]:
         """Start a command on a host, in its home; its output goes to a file of the machine."""
         environment = [f"HOME={HOME}", "USER=root", "LANG=C.UTF-8", "TERM=dumb", "COLUMNS=100"]
         path = f"PATH={HOME}/tune_audio/.venv/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         enter = ["nsenter", f"--target={self.pids[name]}", *KINDS, "env", "-i", *environment, path]
-        target = open(output, "w") if output else subprocess.PIPE
-        return subprocess.Popen(
-            [*enter, "bash", "-c", f"cd ~ && {command}"],
-            stdin=subprocess.DEVNULL,
-            stdout=target,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        with open(output, "w") if output else nullcontext() as file:
+            return subprocess.Popen(
+                [*enter, "bash", "-c", f"cd ~ && {command}"],
+                stdin=subprocess.DEVNULL,
+                stdout=file or subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
 
     def run(self, name: str, command: str, timeout: float = 60) -> str:
         """What a command on a host says. Raises AssertionError with it where that failed."""
@@ -161,12 +173,12 @@ class Lab:
         assert packed.wait() == 0
 
     def _ip(self, arguments: str) -> None:
-        command = ["nsenter", f"--target={self.pid}", "--net", "ip", *arguments.split()]
+        command = ["nsenter", f"--target={self.pid}", "--net", IP, *arguments.split()]
         subprocess.run(command, check=True, capture_output=True)
 
     def _wait(self, name: str) -> None:
         """Until the host's sshd listens, which is the last thing that it does."""
-        log = self.folder / f"{name}.log"
+        log = self.folder / f"{name}.sshd"
         for _ in _seconds(f"{name} does not start", log):
             assert self._entered[name].poll() is None, log.read_text()
             if "Server listening" in log.read_text():

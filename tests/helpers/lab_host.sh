@@ -1,27 +1,27 @@
 #!/bin/bash
 # The first process of a host: its own root over a read-only machine, then its sshd.
 # Runs in mount, net, pid, uts and ipc namespaces of its own; what it mounts ends with it.
-#   host.sh NAME ADDRESS LAB HOME PROJECT VENV PATHS...
+#   lab_host.sh NAME ADDRESS LAB HOME PROJECT VENV SITE PATHS...
 # LAB: a folder with the keys and an empty folder `root`; PROJECT: the checkout; VENV: the Python
-# environment; PATHS: files that make the environment import the checkout.
+# environment; SITE: its packages; PATHS: files that make it import the checkout.
 set -euo pipefail
-name=$1 address=$2 lab=$3 home=$4 project=$5 venv=$6
-shift 6
+name=$1 address=$2 lab=$3 home=$4 project=$5 venv=$6 site=$7
+shift 7
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 
-# What a host writes lies in memory; a file system below / is a layer of its own.
+# What a host writes lies in memory. What is mounted somewhere below / is a layer of its own.
 top=$lab/root
 mount -t tmpfs -o size=3g,mode=755 "$name" "$top"
 mkdir "$top/all"
 layer() { # FOLDER
     local own
     own=$(mktemp -d "$top/layer.XXXX")
-    mkdir "$own/up" "$own/work"
+    mkdir -p "$own/up" "$own/work" "$top/all$1"
     mount -t overlay -o "lowerdir=$1,upperdir=$own/up,workdir=$own/work" overlay "$top/all$1"
 }
 layer /
 for folder in "$project" "$venv" "$(dirname "$(dirname "$(readlink -f "$venv/bin/python")")")"; do
-    test -e "$top/all$folder/." && [ -n "$(ls -A "$top/all$folder")" ] || layer "$folder"
+    test -n "$(ls -A "$top/all$folder" 2>/dev/null)" || layer "$folder"
 done
 
 cd "$top/all"
@@ -54,7 +54,7 @@ for path in "$@"; do rm -f ".$path"; done
 rm -rf ".$project/tune_audio" ".$project/search_spaces"
 mkdir -p ".$home/tune_audio"
 ln -s "$venv" ".$home/tune_audio/.venv"
-echo "$home/tune_audio" >"$(echo ".$venv"/lib/python3*/site-packages)/host.pth"
+echo "$home/tune_audio" >".$site/host.pth"
 touch ".$venv/installed"
 
 mkdir .old
