@@ -33,6 +33,7 @@ models:
 retrain: {{labels: same}}
 """
 RUN = "runs/story"
+TRAINING = "ray::(AudioTrial|ResourceTrainable)"  # as Ray calls the processes of trials
 MODEL = "retrain-same/family-0/model"
 # Every epoch that is written down: study, number of the trial, row.
 ROWS = f"""
@@ -157,19 +158,19 @@ def test_a_search_outlives_a_host_and_its_driver(lab: Lab):
     story.tell(f"{LOST} is lost with {lost} after epoch {len(reported)}; {JOINS} is switched on")
     assert len(saved) >= len(reported) - 2  # one on its way, one that did not wait for it
     # How long it takes to join is not to matter: the others stand still.
-    lab.signal(HEAD, "Trainable", signal.SIGSTOP)
-    lab.signal(STAYS, "Trainable", signal.SIGSTOP)
+    for host in (HEAD, STAYS):
+        lab.signal(host, TRAINING, signal.SIGSTOP)
     lab.start(JOINS)
     until(lambda: JOINS in story.epochs_by_host(), f"an epoch on {JOINS}")
     story.tell(f"{JOINS} works")
-    lab.signal(HEAD, "Trainable", signal.SIGCONT)
-    lab.signal(STAYS, "Trainable", signal.SIGCONT)
+    for host in (HEAD, STAYS):
+        lab.signal(host, TRAINING, signal.SIGCONT)
     until(lambda: len(story.rows()[lost]) > len(reported), f"{lost} going on")
     assert story.checkpoint(lost)[: len(saved)] == saved  # nothing was trained again
     story.tell(f"{lost} goes on on {story.rows()[lost][-1]['host']}")
 
     # The driver is killed and started again.
-    lab.signal(HEAD, "search.py", signal.SIGKILL)
+    lab.signal(HEAD, r"search\.py", signal.SIGKILL)
     assert search.wait(60) != 0
     known = story.rows()
     done = sum(map(len, known.values()))

@@ -8,6 +8,7 @@ lab: it ends when that process ends, however it ends, and everything goes with i
 
 import importlib.metadata
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -115,10 +116,10 @@ class Lab:
         os.kill(self.pids.pop(name), 9)
         self._entered.pop(name).wait(START_SECONDS)
 
-    def signal(self, name: str, title: str, number: int) -> None:
-        """Send a signal to those processes of a host that have `title` in their command lines."""
+    def signal(self, name: str, pattern: str, number: int) -> None:
+        """Send a signal to the processes of a host whose command lines a pattern is found in."""
         for pid, line in self.processes(name).items():
-            if title in line:
+            if re.search(pattern, line):
                 os.kill(pid, number)
 
     def popen(self, name: str, command: str, output: Path | None = None) -> subprocess.Popen[str]:
