@@ -71,7 +71,7 @@ class Story:
     def tell(self, what: str) -> None:
         print(f"{time.monotonic() - self.started:6.1f} s  {what}")
 
-    def laptop(self, command: str, seconds: float = 120) -> str:
+    def laptop(self, command: str, seconds: float = 180) -> str:
         self.tell(f"$ {command}")
         return self.lab.run("laptop", f"cd tune_audio && {command}", seconds)
 
@@ -112,7 +112,7 @@ class Story:
         return said.strip() == f"/{hosts}.0 CPU"
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> Any:
     """What a condition says as soon as that is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -176,7 +176,7 @@ def test_a_search_outlives_a_host_and_its_driver(lab: Lab):
     done = sum(map(len, known.values()))
     story.tell(f"the driver is killed after {done} of {TRIALS * EPOCHS} epochs")
     assert done < TRIALS * EPOCHS
-    assert story.submit("resumed.log", "--resume latest").wait(180) == 0
+    assert story.submit("resumed.log", "--resume latest").wait(300) == 0
     rows = story.rows()
     assert {key: rows[key][: len(known[key])] for key in known} == known
     assert [len(trial) for trial in rows.values()] == [EPOCHS] * TRIALS
