@@ -140,4 +140,4 @@ def test_importing_stays_cheap(module: str, forbidden: list[str]):
 def test_the_tests_mirror_the_rooms():
     rooms = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
     folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("**/test_*.py"))}
-    assert folders - {"test_architecture.py", "cluster"} == rooms
+    assert folders == rooms | {"cluster"}  # beside the package

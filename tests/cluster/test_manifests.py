@@ -11,8 +11,8 @@ SPOT = ("available_node_types", "gpu_spot", "node_config")
 CLUSTER_SPEC = ("spec", "rayClusterSpec")
 # Whose keys are names of our own, so that none can be misspelt.
 OF_OUR_OWN = {
-    **dict.fromkeys(RAY, {"available_node_types", "resources", "labels", "file_mounts"}),
-    **dict.fromkeys(KUBERNETES, {"limits", "requests"}),
+    **{name: {"available_node_types", "resources", "labels", "file_mounts"} for name in RAY},
+    **{name: {"limits", "requests"} for name in KUBERNETES},
 }
 
 
@@ -47,7 +47,7 @@ def test_a_misspelt_key_is_found_wherever_it_is(name: str):
         ("aws.yaml", ("head_node_type",), "hed", "must be one of `available_node_types`"),
         ("aws.yaml", (*SPOT, "InstanceType"), "g6.2xlrge", "not one of EC2's"),
         ("aws.yaml", (*SPOT, "InstanceMarketOptions", "MarketType"), "sport", "not one of EC2's"),
-        ("aws.yaml", (*SPOT, "BlockDeviceMappings", 0, "Ebs", "VolumeSize"), "200 GB", "VolumeSize"),
+        ("aws.yaml", (*SPOT, "BlockDeviceMappings", 0, "Ebs", "VolumeSize"), "200", "VolumeSize"),
         ("aws.yaml", ("available_node_types", "gpu_spot", "min_workers"), 9, "is smaller than the"),
         ("gcp.yaml", (*SPOT, "scheduling"), [{"preemptible": True}], "not of type 'object'"),
         ("gcp.yaml", (*SPOT, "scheduling", "provisioningModel"), "SPOTTY", "is not one of"),
@@ -56,7 +56,7 @@ def test_a_misspelt_key_is_found_wherever_it_is(name: str):
         ("onprem.yaml", ("worker_start_ray_commands", 1), "ray start --num-cpu=1", "no --num-cpu"),
         ("kuberay.yaml", (*CLUSTER_SPEC, "authOptions", "mode"), "tokens", "is not one of"),
         ("kuberay.yaml", (*CLUSTER_SPEC, "workerGroupSpecs", 0, "maxReplicas"), "8", "'integer'"),
-        ("kuberay.yaml", (*CLUSTER_SPEC, "headGroupSpec", "rayStartParams", "num-cpu"), "0", "--num-cpu"),
+        ("kuberay.yaml", (*CLUSTER_SPEC, "headGroupSpec", "rayStartParams", "cpus"), "0", "no --"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_found(name: str, path: tuple, value: object, complaint: str):
@@ -89,7 +89,8 @@ def test_the_pods_ask_for_the_token_and_their_workers_inherit_our_settings():
     assert cluster["headGroupSpec"]["rayStartParams"]["disable-usage-stats"] == "true"
     for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
         (container,) = group["template"]["spec"]["containers"]
-        assert OURS <= {f"{variable['name']}={variable['value']}" for variable in container["env"]}
+        variables = {f"{variable['name']}={variable['value']}" for variable in container["env"]}
+        assert variables >= OURS
 
 
 @pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml"])

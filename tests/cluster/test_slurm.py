@@ -27,11 +27,14 @@ RAY = """#!/bin/bash
 echo "ray $*" >> calls
 case $1 in
     start) exec sleep 60 ;;
-    get-auth-token) mkdir -p ~/.ray && echo secret | tee ~/.ray/auth_token ;;
+    get-auth-token)
+        echo "umask $(umask)" >> calls
+        mkdir -p ~/.ray && echo secret | tee ~/.ray/auth_token ;;
 esac
 """
 PYTHON = "#!/bin/bash\necho 10.0.0.1\n"
 DRIVER = """#!/bin/bash
+until grep -q "start --head" calls && grep -q "start --block" calls; do sleep 0.05; done
 echo "driver $* $RAY_ADDRESS $RAY_AUTH_MODE" >> calls
 exit "${CODE:-0}"
 """
@@ -49,8 +52,8 @@ def settings():
     return os.environ["OMP_WAIT_POLICY"], os.environ["THP_MEM_ALLOC_ENABLE"]
 
 print("nodes", len(ray.nodes()), "CPUs", int(ray.cluster_resources()["CPU"]), flush=True)
-print("workers have", *ray.get(settings.remote()), flush=True)
 try:
+    print("workers have", *ray.get(settings.remote()), flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     sys.exit(130)
@@ -125,6 +128,7 @@ def test_head_workers_token_and_driver(job, tmp_path: Path):
     assert "srun --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=2 --exclude=n1" in calls
     assert "ray start --block --address=10.0.0.1:23456 --num-cpus=2" in calls
     assert "driver search --space own --name slurm-123456 10.0.0.1:23456 token" in calls
+    assert "umask 0077" in calls  # nobody reads the token before it is closed to others
     token = tmp_path / ".ray" / "auth_token"
     assert token.stat().st_mode & 0o777 == 0o600
     assert token.read_text().strip() not in said + calls
