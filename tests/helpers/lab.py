@@ -34,7 +34,7 @@ def missing() -> str:
     """Why there can be no lab on this machine; empty where there can be."""
     if sys.platform != "linux" or os.geteuid() != 0:
         return "hosts are made by root, on Linux"
-    tools = ("unshare", "nsenter", "ip", "git", "make", "ssh", "ssh-keygen", "sshd", "rsync")
+    tools = ("unshare", "nsenter", "ip", "make", "ssh", "ssh-keygen", "sshd", "rsync")
     if lacking := [tool for tool in tools if not shutil.which(tool, path=PATH)]:
         return f"hosts need what is not installed here: {', '.join(lacking)}"
     try_out = (
@@ -138,17 +138,13 @@ class Lab:
 
     def run(self, name: str, command: str, timeout: float = 60) -> str:
         """What a command on a host says. Raises AssertionError with it where that failed."""
-        code, output = self.try_run(name, command, timeout)
-        assert code == 0, f"{name}: {command}: exit code {code}\n{output}"
-        return output
-
-    def try_run(self, name: str, command: str, timeout: float = 60) -> tuple[int, str]:
-        """Exit code (124 where it took too long) and output of a command on a host."""
         self._wait(name)
-        limited = f"timeout -k 5 {timeout:g} bash -c {shlex.quote(command)}"
-        process = self.popen(name, limited)
+        process = self.popen(name, f"timeout -k 5 {timeout:g} bash -c {shlex.quote(command)}")
         output, _ = process.communicate(timeout=timeout + 10)
-        return process.returncode, output
+        assert process.returncode == 0, (
+            f"{name}: {command}: exit code {process.returncode}\n{output}"
+        )
+        return output
 
     def files(self, name: str) -> Path:
         """A host's home as the machine sees it; links in it must not be absolute."""
@@ -166,12 +162,9 @@ class Lab:
 
     def _check_out(self) -> None:
         """The project on the laptop, where hosts cannot see the machine's."""
-        pack = "git ls-files -coz --exclude-standard | tar -c --null -T -"
-        packed = subprocess.Popen(["bash", "-c", pack], cwd=PROJECT, stdout=subprocess.PIPE)
-        enter = ["nsenter", f"--target={self.pids['laptop']}", "--mount"]
-        unpack = ["tar", "-x", "-C", f"{HOME}/tune_audio"]
-        subprocess.run([*enter, *unpack], stdin=packed.stdout, check=True)
-        assert packed.wait() == 0
+        leave_out = ["--exclude=.venv", "--exclude=.git", "--filter=:- .gitignore"]
+        target = self.files("laptop") / "tune_audio"
+        subprocess.run(["rsync", "-a", *leave_out, f"{PROJECT}/", f"{target}/"], check=True)
 
     def _ip(self, arguments: str) -> None:
         command = ["nsenter", f"--target={self.pid}", "--net", IP, *arguments.split()]
