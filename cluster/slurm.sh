@@ -20,6 +20,8 @@ set -euo pipefail
 export PATH="$PWD/.venv/bin:$PATH"
 # Inherited by the workers. Threads that wait sleep; memory comes in large pages.
 export RAY_AUTH_MODE=token OMP_WAIT_POLICY=passive THP_MEM_ALLOC_ENABLE=1
+# A node that died is noticed after half a minute; by Ray's defaults it takes a whole one.
+export RAY_health_check_timeout_ms=5000 RAY_health_check_failure_threshold=3
 
 # Other users of these nodes reach Ray's ports. Who has not got the token is refused.
 token=${RAY_AUTH_TOKEN_PATH:-$HOME/.ray/auth_token}

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "tune_audio"
 # A room imports from itself, from rooms on floors below, and never from one above or beside it.
 FLOORS = [
     {"__main__", "search"},
-    {"cache", "predict", "retrain", "thresholds"},
-    {"driver"},
+    {"cache", "predict", "retrain", "thresholds", "watch"},
+    {"closing", "detach", "driver"},
     {"inference"},
     {"tuning", "tracking"},
     {"space", "reporting"},
@@ -24,8 +24,10 @@ FLOORS = [
     {"features"},
     {"data.datasets", "data.synthesis"},
     {"data"},
+    {"run_copy"},
     {"run_folder"},
     {"cached", "cli", "errors", "folders", "publish"},
+    {"signals"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

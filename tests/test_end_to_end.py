@@ -1,30 +1,16 @@
 """The one real test: whole searches as a user starts them, one left alone and one killed thrice."""
 
 import csv
-import os
+import ipaddress
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from listening import listening_addresses
+from searches import EPOCHS, LIMIT_SECONDS, RETRAIN_EPOCHS, SPACE, count_epochs, finish, start
 
 from tune_audio.models.saved import load_model
-
-SPACE = """
-data: {{name: folder, root: {root}, split: [0.6, 0.2, 0.2], clip_seconds: 0.5}}
-train: {{epochs: 6, batch_size: 8}}
-search: {{sampler: grid, scheduler: none}}
-params: {{lr: [1e-2, 1e-3], augment: [none, noise]}}
-models:
-  wide: {{model: lstm_cnn, channels: 16, hidden_size: 16}}
-  narrow: {{model: lstm_cnn, channels: 4, hidden_size: 4}}
-"""
-EPOCHS = 2 * 4 * 6  # families x configurations x epochs
-RETRAIN_EPOCHS = 2 * 6
-LIMIT_SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -34,27 +20,6 @@ def place(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(place: Path, *arguments: str) -> subprocess.Popen:
-    environment = os.environ | {"TUNE_AUDIO_CACHE": str(place / "cache")}
-    # The package may be run from its folder without being installed.
-    root = str(Path(__file__).parents[1])
-    environment["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "tune_audio.search", *arguments],
-        cwd=place,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=LIMIT_SECONDS)
-    assert process.returncode == 0, output
-    return output
-
-
 def kill_after(place: Path, epochs: int, *arguments: str) -> None:
     """Start a search and kill -9 its driver when so many epochs are written down."""
     process, until = start(place, *arguments), time.monotonic() + LIMIT_SECONDS
@@ -62,17 +27,11 @@ def kill_after(place: Path, epochs: int, *arguments: str) -> None:
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < until
         time.sleep(0.02)
+    addresses = listening_addresses(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-
-
-def count_epochs(database: Path) -> int:
-    try:
-        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-            query = "SELECT count(*) FROM trial_intermediate_values"
-            return connection.execute(query).fetchone()[0]
-    except sqlite3.OperationalError:  # not there yet
-        return 0
+    # Ray's daemons and workers are there, and open to nobody but this machine.
+    assert addresses and all(ipaddress.ip_address(a).is_loopback for a in addresses), addresses
 
 
 def leaderboard(run: Path) -> dict[str, tuple[str, ...]]:

@@ -13,6 +13,7 @@ COMMANDS = {
     "retrain": "Retrain the best of a search, and test each once.",
     "predict": "Say what a model hears in recordings.",
     "thresholds": "Tune when a model says unknown or silence.",
+    "watch": "See how far a search in the background is.",
     "cache": "Show what lies in the cache, or clear it.",
 }
 

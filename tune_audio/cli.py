@@ -2,12 +2,15 @@
 
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
 from rich.console import Console
 
-INTERRUPTED = 130  # the exit code of what Ctrl-C ended
+from tune_audio.signals import Signals
+
+INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
 LOG_COLUMNS = 150  # of a log or a pipe: as wide as the tables are
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -32,12 +35,14 @@ def main(command: click.Command) -> NoReturn:
 
     With --debug among the arguments, the traceback of any error is shown.
     """
-    debug = "--debug" in sys.argv[1:]
+    debug, signals = "--debug" in sys.argv[1:], Signals()
+    signals.listen()
     try:
-        sys.exit(command.main(standalone_mode=False) or 0)
+        code = command.main(standalone_mode=False) or 0
+        sys.exit(signals.exit_code if code == INTERRUPTED else code)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        sys.exit(signals.exit_code)
     except click.ClickException as error:
         if debug:
             traceback.print_exc()
@@ -50,6 +55,15 @@ def main(command: click.Command) -> NoReturn:
         reason = " ".join(str(error).split()) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
         sys.exit(1)
+
+
+def go_on(run: str) -> str:
+    """The command that resumes a search, as this one was started: here, or by `ray submit`."""
+    program = Path(sys.argv[0])
+    if program.name == "search.py" and program.parent.name != "tune_audio":  # Ray's copy of it
+        return f"ray submit CLUSTER.yaml tune_audio/search.py --resume {run}"
+    command = "tune-audio search" if program.name == "tune-audio" else "python -m tune_audio.search"
+    return f"{command} --resume {run}"
 
 
 def make_console() -> Console:

@@ -12,12 +12,13 @@ from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder
+from tune_audio.folders import cache_folder, network_file_system
 from tune_audio.publish import publish_text
 from tune_audio.reporting.markdown import note
 from tune_audio.reporting.progress import Progress
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import TrialRecord
+from tune_audio.run_copy import RunCopy
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
 from tune_audio.tracking.mirror import Mirror, Status
@@ -32,23 +33,49 @@ class Driver:
     """One run folder being worked on: its data, its display and its mirror in MLflow.
 
     cache_gb: most that cached features may take on disk; None for half of what is free.
+    storage: where a copy of the run's folder is kept; None for where it was before, if anywhere.
     """
 
     def __init__(
-        self, run: RunFolder, space: SearchSpace, console: Console, cache_gb: float | None = None
+        self,
+        run: RunFolder,
+        space: SearchSpace,
+        console: Console,
+        cache_gb: float | None = None,
+        storage: str | None = None,
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
         self.metric, self.direction = space.search.metric, direction(space.search.metric)
         self.demonstration = is_demonstration(space)
+        self._storage = storage
+        self._copy: RunCopy | None = None
         self._mirror: Mirror | None = None
         self.finished = False  # set when everything asked for has been run
         self.searched: Ranking | None = None  # what the search's run in MLflow is to say at its end
         self.retrained: list[TrialRecord] = []
 
     def __enter__(self) -> "Driver":
+        if self._storage is None and self.run.storage.exists():
+            self._storage = self.run.storage.read_text()
+        if kind := network_file_system(self.run.path):
+            self.console.print(
+                f"{self.run.path} lies on {kind}: every epoch waits for it. Quicker: "
+                f"TUNE_AUDIO_RUNS=LOCAL_FOLDER, and --storage {self.run.path.parent} for a copy",
+                soft_wrap=True,
+            )
+        if self._storage is not None:
+            self._copy = RunCopy(self.run, self._storage)
+            self._copy.start()
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
+        self._close_mirror(kind)
+        if self._copy is not None:
+            self._copy.close()
+            if self._copy.complaint:
+                self.console.print(f"Copy      {self._copy.complaint}")
+
+    def _close_mirror(self, kind: type | None) -> None:
         if self._mirror is None:
             return
         status: Status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
@@ -73,6 +100,16 @@ class Driver:
                 tags=tags,
             )
         return self._mirror
+
+    def check_models(self) -> int:
+        """The exit code of a retraining that has ended: 1, and why, where a family has no model."""
+        done = {record.family for record in self.retrained if record.state == "complete"}
+        why = {record.family: record.extra.get("error") for record in self.retrained}
+        lacking = [name for name in self.space.families if self.retrained and name not in done]
+        for family in lacking:
+            reason = why.get(family, "none of its trials has a result")
+            self.console.print(f"{family} has no model: {reason}", soft_wrap=True, markup=False)
+        return 1 if lacking else 0
 
     def rank(self, records: Sequence[TrialRecord]) -> Ranking:
         """Trials as this search compares them."""

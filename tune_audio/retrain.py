@@ -45,7 +45,7 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     corpus = open_data(space, console, cache_gb)
     with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
         driver.finished = retrain_best(driver, corpus)
-    return 0 if driver.finished else INTERRUPTED
+    return driver.check_models() if driver.finished else INTERRUPTED
 
 
 def retrain_best(driver: Driver, corpus: Corpus) -> bool:

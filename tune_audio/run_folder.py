@@ -28,6 +28,8 @@ class RunFolder:
         self.leaderboard = self.path / "leaderboard.csv"
         self.best = self.path / "best.yaml"
         self.skipped = self.path / "skipped_files.csv"
+        self.log = self.path / "search.log"  # of one that was started with --detach
+        self.storage = self.path / ".storage"  # where a copy of this folder is kept
         self.trials = self.path / "trials"
         self.retrain = self.path / "retrain"
 
@@ -79,11 +81,19 @@ class RunFolder:
         names = ", ".join(file.parent.name for file in known[-5:]) or "none yet"
         raise UserError(f"no search {name!r} in {runs}; there are: {names}")
 
+    def is_locked(self) -> bool:
+        """Whether a process is working on it."""
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Only one process at a time continues a search."""
         try:
-            with FileLock(self.path / ".lock", timeout=0):
+            with FileLock(self.path / ".lock", timeout=1):  # somebody may look at `is_locked`
                 yield
         except Timeout:
             raise UserError(f"{self.path} is being run by another process; wait for it") from None

@@ -3,26 +3,28 @@
 python -m tune_audio.search --space speech4 --data FOLDER
 """
 
-from collections import Counter
-from functools import partial
+import sys
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tune_audio.cached import KINDS, entries, human
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
     cache_gb_option,
     debug_option,
+    go_on,
     main,
     make_console,
     set_option,
 )
+from tune_audio.closing import say_where
 from tune_audio.data import DATASETS
 from tune_audio.data.corpus import Corpus
+from tune_audio.detach import start_detached
 from tune_audio.driver import Driver, open_data
 from tune_audio.errors import UserError
 from tune_audio.folders import cache_folder, runs_folder
@@ -30,8 +32,9 @@ from tune_audio.publish import publish_text
 from tune_audio.reporting.files import write_best, write_leaderboard
 from tune_audio.reporting.tables import best_by_tables, leaderboard
 from tune_audio.retrain import retrain_best
+from tune_audio.run_copy import fetch
 from tune_audio.run_folder import RunFolder
-from tune_audio.space import SearchSpace, list_spaces, load_space
+from tune_audio.space import SearchSpace, load_space
 from tune_audio.tuning.check import check_models
 from tune_audio.tuning.demo import announce, demonstration, is_demonstration, named
 from tune_audio.tuning.resolve import resolve
@@ -57,6 +60,12 @@ from tune_audio.tuning.storage import Storage
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
 @click.option("--no-retrain", is_flag=True, help="Stop after the search.")
 @cache_gb_option
+@click.option(
+    "--storage",
+    metavar="FOLDER|s3://…|gs://…",
+    help="Keep a copy of the run there; --resume on another machine goes on from it.",
+)
+@click.option("--detach", is_flag=True, help="Go on in the background; watch shows how far it is.")
 @click.option("--dry-run", is_flag=True, help="Show what would be run, run nothing.")
 @debug_option
 def search(
@@ -72,6 +81,8 @@ def search(
     resume: str | None,
     no_retrain: bool,
     cache_gb: float | None,
+    storage: str | None,
+    detach: bool,
     dry_run: bool,
 ) -> int:
     """Find the best audio classifier for labelled audio.
@@ -87,6 +98,10 @@ def search(
         )
     if download and data:
         raise UserError("--download, --data: give one of them")
+    if resume is not None and storage is not None:
+        fetch(runs_folder(), resume, storage)
+    if detach:
+        return _detached(given, name, resume)
     changes: list[str | tuple[str, Any]] = [*overrides, *_shorthands(data, epochs, trials)]
     if resume is not None:
         run = RunFolder.find(runs_folder(), given)
@@ -117,19 +132,23 @@ def search(
     check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
-    with run.locked(), Driver(run, chosen, console, cache_gb) as driver:
-        storage = driver.search_storage(corpus)
-        driver.connect()
-        # Nothing is written before all that was asked for is known to be right.
-        publish_text(run.space, chosen.to_yaml())
-        driver.write_skipped(corpus)
-        driver.finished = search_families(driver, storage, corpus)
-        if driver.finished and chosen.retrain and not no_retrain:
-            driver.finished = retrain_best(driver, corpus)
+    driver = Driver(run, chosen, console, cache_gb, storage)
+    try:
+        with run.locked(), driver:
+            studies = driver.search_storage(corpus)
+            driver.connect()
+            # Nothing is written before all that was asked for is known to be right.
+            publish_text(run.space, chosen.to_yaml())
+            driver.write_skipped(corpus)
+            driver.finished = search_families(driver, studies, corpus)
+            if driver.finished and chosen.retrain and not no_retrain:
+                driver.finished = retrain_best(driver, corpus)
+    except KeyboardInterrupt:  # more than once, or where nothing else was waiting for it
+        driver.finished = False
     if driver.finished:
-        say_where(driver)
-        return 0
-    console.print(f"\nInterrupted. Go on with: python -m tune_audio.search --resume {run.name}")
+        say_where(run, chosen.name, console)
+        return driver.check_models()
+    console.print(f"\nInterrupted. Go on with: {go_on(run.name)}")
     return INTERRUPTED
 
 
@@ -146,26 +165,19 @@ def search_families(driver: Driver, storage: Storage, corpus: Corpus) -> bool:
     return storage.finished()
 
 
-def say_where(driver: Driver) -> None:
-    """Where everything lies, and what to try next."""
-    run, say = driver.run, partial(driver.console.print, soft_wrap=True, highlight=False)
-    say(f"\nEverything of this search: {run.path}")
-    say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
-    for folder in sorted(run.path.glob("retrain*")):
-        say(f"  {folder.name}/FAMILY-N: models of the train split, and what they said of the test")
-    cache, kept = cache_folder(), entries(cache_folder())
-    of_kind = Counter({k: sum(e.size_bytes for e in kept if e.kind == k) for k in KINDS})
-    largest = ", ".join(f"{kind} {human(size)}" for kind, size in of_kind.most_common(2) if size)
-    say(f"In {cache}, for the next one: {human(of_kind.total())} ({largest})")
-    say("Next:")
-    say("  python -m tune_audio.cache --clear                          free that room")
-    say("  mlflow ui                                                   all runs, in a browser")
-    say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
-    say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")
-    if others := [name for name in list_spaces() if name not in (driver.space.name, "own")]:
-        say(
-            f"  python -m tune_audio.search --space {others[0]:<23} another of {len(others)} spaces"
-        )
+def _detached(given: str, name: str | None, resume: str | None) -> int:
+    """The same search in the background, under a name that is known here, too."""
+    words = sys.argv[2:] if sys.argv[1:2] == ["search"] else sys.argv[1:]
+    if resume is not None:
+        run = RunFolder.find(runs_folder(), resume)
+        words = [run.name if word == resume else word for word in words]
+    elif name is not None:
+        RunFolder.check_name(runs_folder(), name)
+        run = RunFolder(runs_folder() / name)
+    else:
+        run = RunFolder(runs_folder() / f"{Path(given).stem}-{datetime.now():%Y%m%d-%H%M%S}")
+        words = [*words, "--name", run.name]
+    return start_detached(run, [word for word in words if word != "--detach"])
 
 
 def _either(space: str | None, resume: str | None) -> str:

@@ -3,6 +3,7 @@ import pytest
 
 from tune_audio.errors import UserError
 from tune_audio.space import SearchSpace
+from tune_audio.tuning.database import open_database
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
 
@@ -210,3 +211,14 @@ def test_every_sampler_runs(tmp_path, sampler):
     ranges = {"lr": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout": {"low": 0.0, "high": 0.5}}
     storage = open_storage(tmp_path, make_space(ranges, sampler=sampler, trials=4))
     assert len(run_all(storage, lambda record: record.params["dropout"])) == 8
+
+
+@pytest.mark.parametrize(("kind", "journal"), [(None, "wal"), ("nfs4", "truncate")])
+def test_a_log_that_other_machines_cannot_share_is_not_used_on_a_network(
+    tmp_path, monkeypatch, kind, journal
+):
+    monkeypatch.setattr("tune_audio.tuning.database.network_file_system", lambda path: kind)
+    database = open_database(tmp_path / "optuna.db")
+    with database.engine.connect() as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    assert mode == journal

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,9 @@ def start_ray() -> bool:
         # Workers elsewhere do not inherit what was set here.
         theirs = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
         how: dict[str, Any] = {"runtime_env": {"env_vars": theirs}} if joined else {}
+        ours = signal.getsignal(signal.SIGTERM)
         ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **how)
+        signal.signal(signal.SIGTERM, ours)  # Ray's own handler ends the process at once
     token = Path.home() / ".ray" / "auth_token"
     with contextlib.suppress(FileNotFoundError):
         token.chmod(0o600)  # Ray writes it readable for everybody

@@ -1,0 +1,50 @@
+"""Searches as a user starts them: processes of their own, looked at from outside."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+SPACE = """
+data: {{name: folder, root: {root}, split: [0.6, 0.2, 0.2], clip_seconds: 0.5}}
+train: {{epochs: 6, batch_size: 8}}
+search: {{sampler: grid, scheduler: none}}
+params: {{lr: [1e-2, 1e-3], augment: [none, noise]}}
+models:
+  wide: {{model: lstm_cnn, channels: 16, hidden_size: 16}}
+  narrow: {{model: lstm_cnn, channels: 4, hidden_size: 4}}
+"""
+EPOCHS = 2 * 4 * 6  # families x configurations x epochs
+RETRAIN_EPOCHS = 2 * 6
+LIMIT_SECONDS = 240
+
+
+def start(place: Path, *arguments: str, command: str = "search") -> subprocess.Popen:
+    environment = os.environ | {"TUNE_AUDIO_CACHE": str(place / "cache")}
+    # The package may be run from its folder without being installed.
+    root = str(Path(__file__).parents[2])
+    environment["PYTHONPATH"] = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-m", f"tune_audio.{command}", *arguments],
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, output
+    return output
+
+
+def count_epochs(database: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            query = "SELECT count(*) FROM trial_intermediate_values"
+            return connection.execute(query).fetchone()[0]
+    except sqlite3.OperationalError:  # not there yet
+        return 0
