@@ -162,9 +162,14 @@ class Lab:
 
     def _check_out(self) -> None:
         """The project on the laptop, where hosts cannot see the machine's."""
-        leave_out = ["--exclude=.venv", "--exclude=.git", "--filter=:- .gitignore"]
-        target = self.files("laptop") / "tune_audio"
-        subprocess.run(["rsync", "-a", *leave_out, f"{PROJECT}/", f"{target}/"], check=True)
+        ignored = (PROJECT / ".gitignore").read_text().replace("/", "").split()
+        leave_out = [f"--exclude={name}" for name in (".git", *ignored)]
+        pack = ["tar", "-c", *leave_out, "."]
+        packed = subprocess.Popen(pack, cwd=PROJECT, stdout=subprocess.PIPE)
+        enter = ["nsenter", f"--target={self.pids['laptop']}", "--mount"]
+        unpack = ["tar", "-x", "-C", f"{HOME}/tune_audio"]
+        subprocess.run([*enter, *unpack], stdin=packed.stdout, check=True)
+        assert packed.wait() == 0
 
     def _ip(self, arguments: str) -> None:
         command = ["nsenter", f"--target={self.pid}", "--net", IP, *arguments.split()]
