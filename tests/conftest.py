@@ -13,7 +13,13 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 
 # Minutes by themselves: what starts last is what all others wait for.
-FIRST = ("test_end_to_end.py", "test_study.py", "test_contributing.py", "test_spaces_run.py")
+FIRST = (
+    "test_three_hosts.py",
+    "test_end_to_end.py",
+    "test_study.py",
+    "test_contributing.py",
+    "test_spaces_run.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
