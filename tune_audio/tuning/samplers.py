@@ -59,6 +59,15 @@ def kinds_of_configurations(family: Family, sampler: str) -> list[dict[str, Any]
     return list(kinds.values())
 
 
+def likely_configurations(family: Family, search: Search) -> list[dict[str, Any]]:
+    """As many configurations as a family will have trials: a grid's own, or draws like them."""
+    if search.trials is None:
+        return family.grid()
+    study = optuna.create_study(sampler=make_sampler("random", 0))
+    drawn = [family.suggest(study.ask()) for _ in range(min(search.trials, DRAWS))]
+    return [drawn[i % len(drawn)] for i in range(search.trials)]
+
+
 def example_configuration(family: Family) -> dict[str, Any]:
     """One configuration that the family's domains allow."""
     return family.suggest(optuna.create_study(sampler=make_sampler("random", 0)).ask())

@@ -3,25 +3,22 @@
 import copy
 import os
 import traceback
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 from torch import Tensor
 
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
-from tune_audio.features.pipeline import Features
 from tune_audio.features.store import FeatureStore
-from tune_audio.models import build_model
 from tune_audio.training.complexity import multiply_adds, parameter_counts
-from tune_audio.training.folds import CrossValidation, assign_folds
+from tune_audio.training.folds import CrossValidation
 from tune_audio.training.learner import DivergedError, Learner
-from tune_audio.training.train_params import TrainParams
 from tune_audio.tuning.final_test import final_test
+from tune_audio.tuning.learners import make_learner
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -84,30 +81,13 @@ class AudioTrial(tune.Trainable):
         """A learner with its model; what an earlier process left of this trial is loaded."""
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(self.config["threads"])
-        learner: Learner | CrossValidation
-        if self.job["folds"] is None:
-            learner = self._learner()
-        else:
-            learner = CrossValidation(self._learner, assign_folds(self.corpus, self.job["folds"]))
+        learner = make_learner(self.corpus, self.store, self.config, self.job)
         if self.checkpoint.exists():
             # It may have been written on a GPU that is not here; loading moves what it needs.
             state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
         return learner
-
-    def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
-        params = TrainParams(**self.config["train_params"])
-        torch.manual_seed(params.seed)  # the first weights; every epoch has a seed of its own
-        model = build_model(self.config["model"], *self.corpus.form, **self.config["model_params"])
-        return Learner(
-            model,
-            partial(Features, self.corpus, store=self.store, fold=fold),
-            params,
-            epochs=self.job["epochs"],
-            metric=self.job["metric"],
-            device="cuda" if self.config["gpus"] else "cpu",
-        )
 
     def _keep_best(self, learner: Learner | CrossValidation) -> None:
         """Keep the weights of the best epoch on validation, where a model is to come of it."""
