@@ -112,7 +112,7 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 
 def test_what_knows_ray_optuna_and_mlflow():
-    of_tuning = {"study", "trial", "searcher", "scheduler"}
+    of_tuning = {"study", "trial", "searcher", "scheduler", "gpus"}
     assert importers("ray") == {f"tuning.{name}" for name in of_tuning}
     assert {room(name) for name in importers("optuna")} == {"tuning"}
     assert {room(name) for name in importers("mlflow")} == {"tracking"}

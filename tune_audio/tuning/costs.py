@@ -53,32 +53,32 @@ class FamilyCosts:
     ) -> None:
         self.family, self.corpus, self.epochs, self.folds = family, corpus, epochs, folds
         fold = None if folds is None else (assign_folds(corpus, folds), 0)
-        models: dict[str, tuple[nn.Sequential, int, float]] = {}
-        views: dict[str, Sequence[StoredView]] = {}
-        self.configurations = []
-        for train_params, model_params in map(family.split, configurations):
-            # Real numbers, a dropout say, make no difference to what it costs.
-            kind = repr({k: v for k, v in model_params.items() if not isinstance(v, float)})
-            if kind not in models:
-                models.clear()  # one at a time: they may be large
-                models[kind] = self._model(model_params)
-            prefix, trained, work = models[kind]
-            p = train_params
-            of_prefix = f"{kind} {p.augment} {p.views} {p.seed}"
-            if of_prefix not in views:
-                features = Features(
-                    corpus,
-                    prefix,
-                    store,
-                    augment=p.augment,
-                    views=p.views or epochs,
-                    seed=p.seed,
-                    fold=fold,
-                )
-                views[of_prefix] = features.stored_views(epochs)
-            self.configurations.append(
-                Configuration(p, model_params, trained, work, views[of_prefix])
-            )
+        split = [family.split(params) for params in configurations]
+        # Real numbers, a dropout say, make no difference to what it costs.
+        kinds = [
+            repr({k: v for k, v in model_params.items() if not isinstance(v, float)})
+            for _, model_params in split
+        ]
+        found: dict[int, Configuration] = {}
+        for kind in dict.fromkeys(kinds):  # one after another: a model may be large
+            alike = [i for i, other in enumerate(kinds) if other == kind]
+            prefix, trained, work = self._model(split[alike[0]][1])
+            views: dict[tuple[object, ...], Sequence[StoredView]] = {}
+            for i in alike:
+                p, model_params = split[i]
+                if (of_prefix := (p.augment, p.views, p.seed)) not in views:
+                    features = Features(
+                        corpus,
+                        prefix,
+                        store,
+                        augment=p.augment,
+                        views=p.views or epochs,
+                        seed=p.seed,
+                        fold=fold,
+                    )
+                    views[of_prefix] = features.stored_views(epochs)
+                found[i] = Configuration(p, model_params, trained, work, views[of_prefix])
+        self.configurations = [found[i] for i in range(len(split))]
 
     def _model(self, model_params: Mapping[str, Any]) -> tuple[nn.Sequential, int, float]:
         """The frozen prefix of a model, the parameters that are trained, and the work they are."""

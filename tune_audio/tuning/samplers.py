@@ -59,13 +59,13 @@ def kinds_of_configurations(family: Family, sampler: str) -> list[dict[str, Any]
     return list(kinds.values())
 
 
-def likely_configurations(family: Family, search: Search) -> list[dict[str, Any]]:
-    """As many configurations as a family will have trials: a grid's own, or draws like them."""
-    if search.trials is None:
+def likely_configurations(family: Family, trials: int | None) -> list[dict[str, Any]]:
+    """So many configurations as a sampler may draw, each as likely; None for those of a grid."""
+    if trials is None:
         return family.grid()
     study = optuna.create_study(sampler=make_sampler("random", 0))
-    drawn = [family.suggest(study.ask()) for _ in range(min(search.trials, DRAWS))]
-    return [drawn[i % len(drawn)] for i in range(search.trials)]
+    drawn = [family.suggest(study.ask()) for _ in range(min(trials, DRAWS))]
+    return [drawn[i % len(drawn)] for i in range(trials)]
 
 
 def example_configuration(family: Family) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,12 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
+from tune_audio.tuning.gpus import asked_gpus, pack
+from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.scheduler import StudyScheduler
 from tune_audio.tuning.searcher import RESTARTS, StudySearcher
 from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
-
-# Without a word from the user, this many trials share a GPU: heads on frozen features are small.
-DEFAULT_GPU_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,14 @@ def _amounts(resources: Mapping[str, float]) -> str:
 
 
 def resources(family: Family, search: Search) -> dict[str, float]:
-    """CPUs and GPUs of one trial of a family: its own `resources`, else the search's."""
+    """CPUs and GPUs of one trial of a family: its own `resources`, else the search's.
+
+    Where GPUs are auto it is to have a part of one, if there are any: how much, `pack` finds out.
+    """
     cpus = family.resources.get("cpus", search.cpus_per_trial)
-    gpus = family.resources.get("gpus", search.gpus_per_trial)
+    gpus = asked_gpus(family, search)
     if gpus == "auto":
-        gpus = DEFAULT_GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0
+        gpus = min(1.0, ray.cluster_resources().get("GPU", 0))
     return {"CPU": cpus, "GPU": gpus}
 
 
@@ -142,8 +145,11 @@ def run(
     )
     needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
     check_needs(needs, may_grow=may_grow)
+    say = partial(click.echo, err=True)
+    packing = Packing(pack(needs, storage.plans, storage.search, corpus, asdict(job), say=say))
 
     def configure(record: TrialRecord) -> dict[str, Any]:
+        need = packing.begin(record.key, record.family)
         family = storage.plans[record.family].family
         train_params, model_params = family.split(record.params)
         return {
@@ -154,8 +160,9 @@ def run(
             "model_params": model_params,
             "params": record.params,
             "train_params": asdict(train_params),
-            "threads": max(1, int(needs[record.family]["CPU"])),
-            "gpus": needs[record.family]["GPU"],
+            "threads": max(1, int(need["CPU"])),
+            "cpus": need["CPU"],
+            "gpus": need["GPU"],
             "demonstration": demonstration,
         }
 
@@ -163,12 +170,12 @@ def run(
     shutil.rmtree(scratch, ignore_errors=True)
     trainable = tune.with_resources(
         tune.with_parameters(AudioTrial, job=asdict(job)),
-        lambda config: PlacementGroupFactory([needs[config["family"]]]),
+        lambda config: PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}]),
     )
     tune.Tuner(
         trainable,
         tune_config=TuneConfig(
-            search_alg=StudySearcher(storage, configure),
+            search_alg=StudySearcher(storage, configure, packing, say),
             scheduler=StudyScheduler(storage),
             num_samples=-1,
             reuse_actors=True,
@@ -228,5 +235,6 @@ class _Watch(Callback):
         self.on_change(self.storage.record(trial.config["key"]))
 
     def _ended(self, trial: Any) -> None:
-        clear_up(self.folder / trial.config["key"])
+        if self.storage.record(trial.config["key"]).state != "running":  # else it is repeated
+            clear_up(self.folder / trial.config["key"])
         self._changed(trial)

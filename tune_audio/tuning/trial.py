@@ -57,6 +57,7 @@ class AudioTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         error, extra, total = None, {}, self.job["epochs"]
+        out_of_memory = False
         try:
             self.learner = learner = self.learner or self._begin()
             if learner.epoch < total:
@@ -68,6 +69,7 @@ class AudioTrial(tune.Trainable):
         except (DivergedError, UserError) as reason:
             error = str(reason)
         except torch.cuda.OutOfMemoryError:
+            out_of_memory = True
             error = "out of GPU memory: try a smaller batch_size or resources: {gpus: 1}"
         except Exception as reason:  # a bug or a full disk ends this trial, not the search
             error = f"{type(reason).__name__}: {reason}"
@@ -75,7 +77,13 @@ class AudioTrial(tune.Trainable):
         done = error is not None or len(self.epochs) >= total
         # Pairs, because Ray flattens the dicts of a result into its keys.
         pairs = list(extra.items())
-        return {"epochs": list(self.epochs), "done": done, "error": error, "extra": pairs}
+        return {
+            "epochs": list(self.epochs),
+            "done": done,
+            "error": error,
+            "out_of_memory": out_of_memory,
+            "extra": pairs,
+        }
 
     def _begin(self) -> Learner | CrossValidation:
         """A learner with its model; what an earlier process left of this trial is loaded."""
