@@ -16,18 +16,22 @@ from tune_audio.space import Family
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import assign_folds
 from tune_audio.training.train_params import TrainParams
-from tune_audio.tuning.duration import Work
+from tune_audio.tuning.duration import Work, makespan
 from tune_audio.tuning.measure import Measurement
+from tune_audio.tuning.packing import Node
 
 # What Ray, the database and the display take besides the epochs themselves.
 SECONDS_A_TRIAL = 0.3
 SECONDS_AN_EPOCH = 0.03
+# Where no more parameters than these are trained, a CPU may be as quick and is tried, too.
+SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
 class Configuration:
     """One configuration of a family, and what its model and its frozen prefix are like."""
 
+    given: Mapping[str, Any]  # as the family suggests it
     params: TrainParams
     model_params: dict[str, Any]
     trained: int  # parameters
@@ -51,7 +55,8 @@ class FamilyCosts:
         folds: int | None,
         store: FeatureStore,
     ) -> None:
-        self.family, self.corpus, self.epochs, self.folds = family, corpus, epochs, folds
+        self.family, self.corpus, self.store = family, corpus, store
+        self.epochs, self.folds = epochs, folds
         fold = None if folds is None else (assign_folds(corpus, folds), 0)
         split = [family.split(params) for params in configurations]
         # Real numbers, a dropout say, make no difference to what it costs.
@@ -77,7 +82,9 @@ class FamilyCosts:
                         fold=fold,
                     )
                     views[of_prefix] = features.stored_views(epochs)
-                found[i] = Configuration(p, model_params, trained, work, views[of_prefix])
+                found[i] = Configuration(
+                    configurations[i], p, model_params, trained, work, views[of_prefix]
+                )
         self.configurations = [found[i] for i in range(len(split))]
 
     def _model(self, model_params: Mapping[str, Any]) -> tuple[nn.Sequential, int, float]:
@@ -142,6 +149,18 @@ class FamilyCosts:
             clips = train + validation
             train, validation = (self.folds - 1) * clips, clips
         return measured.seconds(train, validation, augment)
+
+    def seconds_without_and_with(
+        self,
+        on_cpu: Measurement,
+        on_gpu: Measurement,
+        cpus: float,
+        share: float,
+        nodes: Sequence[Node],
+    ) -> tuple[float, float]:
+        """Seconds for all trials, alone on some machines: without GPUs, and with a share each."""
+        without = makespan(self.works(on_cpu, cpus, 0.0), nodes)
+        return without, makespan(self.works(on_gpu, cpus, share), nodes)
 
     def stored_bytes(self, measured: Measurement) -> dict[str, int]:
         """What all trials together keep in the store, by name."""

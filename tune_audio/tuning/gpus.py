@@ -12,8 +12,7 @@ from tune_audio.cached import human
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.store import FeatureStore
 from tune_audio.space import Family, Search
-from tune_audio.tuning.costs import FamilyCosts
-from tune_audio.tuning.duration import makespan
+from tune_audio.tuning.costs import SMALL, FamilyCosts
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.measure import Measurement, measure
 from tune_audio.tuning.packing import Node, share_of_gpu
@@ -21,8 +20,6 @@ from tune_audio.tuning.remembered import Remembered, key_of
 from tune_audio.tuning.samplers import likely_configurations
 
 ACCELERATOR = "accelerator_type:"  # how Ray names a resource after the kind of a node's GPUs
-# Where no more parameters than these are trained, a CPU may be as quick and is tried, too.
-SMALL = 1_000_000
 DIED = (WorkerCrashedError, OutOfMemoryError)
 Measure = Callable[..., Measurement]
 Result = Measurement | str  # or why it could not be made
@@ -166,8 +163,9 @@ def _on_cpu_instead(
         Node(node["Resources"].get("CPU", 0), int(node["Resources"].get("GPU", 0)))
         for node in _nodes()
     ]
-    cpu_seconds = makespan(task.costs.works(on_cpu, task.cpus, 0.0), nodes)
-    gpu_seconds = makespan(task.costs.works(on_gpu, task.cpus, share), nodes)
+    cpu_seconds, gpu_seconds = task.costs.seconds_without_and_with(
+        on_cpu, on_gpu, task.cpus, share, nodes
+    )
     if cpu_seconds > gpu_seconds:
         return False
     say(

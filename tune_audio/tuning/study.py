@@ -26,6 +26,7 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
+from tune_audio.tuning.environment import prepare_workers
 from tune_audio.tuning.gpus import asked_gpus, pack
 from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.scheduler import StudyScheduler
@@ -58,10 +59,7 @@ def start_ray() -> bool:
         RAY_AIR_NEW_OUTPUT="0",
         TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="0",
     )
-    # Read when the workers' processes start: idle threads sleep instead of spinning.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # Large pages: without them a network on raw waveforms spends half its time in page faults.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    prepare_workers()
     # Ray alone on this machine is not for others: everything stays on the loopback interface.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     # A worker that dies is started again; a trial that fails is in the tables with its reason.
