@@ -1,12 +1,16 @@
 """How long trials take on some machines: a schedule of them, and what stopping early may save."""
 
+import bisect
 import heapq
 import itertools
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tune_audio.space import Search
 from tune_audio.tuning.packing import Node
+
+DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -99,29 +103,25 @@ def _count(work: Work) -> int:
 def least_epochs(search: Search, trials: int, epochs: int) -> float:
     """Epochs a trial on average where the scheduler stops as many as it is expected to.
 
-    For asha with trials that come in no particular order; hyperband stops later than that. The
-    median rule is taken to stop half of them as soon as it may.
+    For asha, drawn: trials come in no particular order, and the better of two is so from its first
+    epoch on. hyperband stops later than that. The median rule is taken to stop half of them as
+    soon as it may.
     """
-    if search.scheduler == "none" or trials == 0:
-        return float(epochs)
     grace = min(search.grace_epochs, epochs)
+    if search.scheduler == "none" or not trials:
+        return float(epochs)
     if search.scheduler == "median":
         return (grace + epochs) / 2
-    factor, rung, arriving, total = search.reduction_factor, grace, float(trials), 0.0
-    before = 0
-    while True:
-        total += arriving * (rung - before)
-        if rung >= epochs:
-            return total / trials
-        arriving = _promoted(arriving, factor)
-        before, rung = rung, min(rung * factor, epochs)
-
-
-def _promoted(arriving: float, factor: int) -> float:
-    """How many go on from a rung: the k-th to come if among the best k/factor, or the best, so far.
-
-    So Optuna's SuccessiveHalvingPruner decides, without waiting for the others.
-    """
-    whole = int(arriving)
-    chances = [max(1, k // factor) / k for k in range(1, whole + 2)]
-    return sum(chances[:whole]) + (arriving - whole) * chances[whole]
+    draw, total = random.Random(0), 0
+    for _ in range(DRAWS):
+        reached: dict[int, list[int]] = {}  # rung -> how good those are that came so far
+        for quality in draw.sample(range(trials), trials):
+            rung = grace
+            while rung < epochs:
+                bisect.insort(there := reached.setdefault(rung, []), quality)
+                # As Optuna's SuccessiveHalvingPruner: the best part goes on, at least the best.
+                if quality < there[-max(1, len(there) // search.reduction_factor)]:
+                    break
+                rung *= search.reduction_factor
+            total += min(rung, epochs)
+    return total / DRAWS / trials

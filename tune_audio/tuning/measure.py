@@ -72,6 +72,40 @@ class Measurement:
         return cls(**{**known, "prefixes": prefixes})
 
 
+class Clock:
+    """Seconds of calls on a device.
+
+    On one thread of a CPU those that it is busy: what other processes take of it meanwhile would
+    not be so when the search runs. Elsewhere those that pass.
+    """
+
+    def __init__(self, device: str, threads: int) -> None:
+        self.waits = torch.cuda.synchronize if device != "cpu" else lambda: None
+        one_thread = device == "cpu" and threads == 1
+        self.now = time.process_time if one_thread else time.perf_counter
+
+    def once(self, call: Callable[[], Result]) -> tuple[Result, float]:
+        """What a call returns, and its seconds."""
+        started = self.now()
+        result = call()
+        self.waits()
+        return result, self.now() - started
+
+    def settled(self, call: Callable[[], object]) -> float:
+        """Mean seconds of a call, without the first, which sets things up."""
+        self.once(call)
+        return self.again(call)
+
+    def again(self, call: Callable[[], object]) -> float:
+        """Mean seconds of a call that was called before; short ones are repeated."""
+        started, calls = self.now(), 0
+        while not calls or self.now() - started < LEAST_SECONDS:
+            call()
+            self.waits()
+            calls += 1
+        return (self.now() - started) / calls
+
+
 class Memory(Protocol):
     """A device's memory and what this process has taken of it."""
 
@@ -159,17 +193,18 @@ def _measured(
 ) -> Measurement:
     device = "cuda" if config["gpus"] else "cpu"
     clips = max(1, PREFIX_SECONDS[device] * corpus.sample_rate // corpus.clip_samples)
-    store = OneBatch(clips, feature_bytes)
+    clock = Clock(device, config["threads"])
+    store = OneBatch(clips, feature_bytes, clock)
     made = make_learner(corpus, store, config, job)
     learners = made.learners if isinstance(made, CrossValidation) else [made]
     first = learners[0]
     prefixes = {
-        augment: _prefix(first.features, augment, store)
+        augment: _prefix(first.features, augment, store, clock)
         for augment in dict.fromkeys([first.params.augment, "none", *augments])
     }
     own = prefixes[first.params.augment]
-    costs = np.mean([_epoch(learner) for learner in learners], axis=0)
-    _, saving = _timed(lambda: torch.save(made.state_dict(), io.BytesIO()))
+    costs = np.mean([_epoch(learner, clock) for learner in learners], axis=0)
+    _, saving = clock.once(lambda: torch.save(made.state_dict(), io.BytesIO()))
     train, validation, reading = costs.tolist()
     return Measurement(
         memory.device,
@@ -182,7 +217,7 @@ def _measured(
     )
 
 
-def _prefix(features: Features, augment: str, store: "OneBatch") -> Prefix:
+def _prefix(features: Features, augment: str, store: "OneBatch", clock: Clock) -> Prefix:
     """A batch through the prefix, as a trial with this augmentation would compute it."""
     alike = Features(
         features.corpus,
@@ -198,49 +233,24 @@ def _prefix(features: Features, augment: str, store: "OneBatch") -> Prefix:
     if view.how != "live":
         return Prefix(store.seconds_a_clip, store.bytes_a_clip)
     batch = torch.arange(min(store.clips, len(view)), device=features.device)
-    return Prefix(_seconds(lambda: view.batch(batch), features.device) / len(batch), 0)
+    return Prefix(clock.settled(lambda: view.batch(batch)) / len(batch), 0)
 
 
-def _epoch(learner: Learner) -> tuple[float, float, float]:
+def _epoch(learner: Learner, clock: Clock) -> tuple[float, float, float]:
     """Seconds a clip trained, a clip validated, and of reading an epoch's features."""
     features, device = learner.features, learner.device
     features.train(0)  # computes what is read below
-    view, reading = _timed(lambda: features.train(0))
+    view, reading = clock.once(lambda: features.train(0))
     batch = torch.arange(min(learner.params.batch_size, len(view)), device=device)
     steps = -(-len(view) // len(batch))
     learner.suffix.train()
-    train = _seconds(lambda: learner.train_step(view, batch, 0, steps), device)
+    train = clock.settled(lambda: learner.train_step(view, batch, 0, steps))
     clean = features.clean("validation")  # beside the view of training, as in an epoch
     some = torch.arange(min(EVALUATION_BATCH, len(clean)), device=device)
     learner.suffix.eval()
     with torch.no_grad():
-        validation = _seconds(lambda: learner.suffix(clean.batch(some)[0]).float(), device)
+        validation = clock.settled(lambda: learner.suffix(clean.batch(some)[0]).float())
     return train / len(batch), validation / len(some), reading
-
-
-def _seconds(call: Callable[[], object], device: str) -> float:
-    """Seconds of a call that was called before: what is set up by the first is not counted."""
-
-    def finished() -> None:
-        call()
-        if device != "cpu":
-            torch.cuda.synchronize()
-
-    finished()
-    return _repeated(finished)
-
-
-def _repeated(call: Callable[[], object]) -> float:
-    started, calls = time.perf_counter(), 0
-    while not calls or time.perf_counter() - started < LEAST_SECONDS:
-        call()
-        calls += 1
-    return (time.perf_counter() - started) / calls
-
-
-def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
-    started = time.perf_counter()
-    return call(), time.perf_counter() - started
 
 
 class OneBatch(FeatureStore):
@@ -249,17 +259,17 @@ class OneBatch(FeatureStore):
     So an epoch's features are as large in memory as they will be. clips: of a batch.
     """
 
-    def __init__(self, clips: int, max_bytes: int) -> None:
-        self.clips, self.max_bytes = clips, max_bytes
+    def __init__(self, clips: int, max_bytes: int, clock: Clock) -> None:
+        self.clips, self.max_bytes, self.clock = clips, max_bytes, clock
         self.seconds_a_clip, self.bytes_a_clip = 0.0, 0  # of the last view
         self._known: dict[str, tuple[np.ndarray, float]] = {}
 
     def get(self, key: str, rows: int, compute: Compute, siblings: int = 1) -> Entry | None:
         if key not in self._known:
             batch = np.arange(min(rows, self.clips))
-            features, seconds = _timed(lambda: compute(batch))
+            features, seconds = self.clock.once(lambda: compute(batch))
             if seconds < SLOW_SECONDS:
-                seconds = _repeated(lambda: compute(batch))
+                seconds = self.clock.again(lambda: compute(batch))
             self._known[key] = features, seconds / len(batch)
         features, self.seconds_a_clip = self._known[key]
         self.bytes_a_clip = features[:1].nbytes
