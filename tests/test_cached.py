@@ -23,7 +23,8 @@ def fill(cache_folder: Path) -> Path:
         (folder / "samples.int16").write_bytes(bytes(1000))
         then = time.time() - 86400 * age_days
         os.utime(folder, (then, then))
-    for place in ("features/ab/abcd", "synthetic/made-1/yes", "datasets/speech/yes"):
+    rest = ("features/ab/abcd", "synthetic/made-1/yes", "measurements/abcd", "datasets/speech/yes")
+    for place in rest:
         (cache_folder / place).mkdir(parents=True)
         (cache_folder / place / "file").write_bytes(bytes(500))
     (cache_folder / "corpora" / "seen").mkdir()
@@ -98,7 +99,7 @@ def test_it_clears_by_age_and_kind_and_leaves_downloads(filled: Path, capsys) ->
     assert "Removed 2 of 2 entries, 2 kB" in said(capsys, "--clear", "--older-than", "25d")
     assert corpora(filled) == KEYS[2:]
     shown = " ".join(said(capsys, "--clear").split())
-    assert "Removed 4 of 5 entries" in shown and "tune-audio cache datasets --clear" in shown
+    assert "Removed 5 of 6 entries" in shown and "tune-audio cache datasets --clear" in shown
     assert [entry.kind for entry in entries(filled)] == ["datasets"]
     assert "Removed 1 of 1" in said(capsys, "datasets", "--clear")
 

@@ -84,13 +84,13 @@ def test_a_family_gets_the_part_that_it_needs_and_what_was_asked_for_stays(tone_
     # 80 GB / (10 GB and 15 % more) is 6.96; the CPU, where it is slower, was tried, too
     assert shares == {"small": pytest.approx(1 / 6, abs=1e-4), "asked": 0.5}
     assert calls(tmp_path) == ["cpu", "gpu"]
-    assert told == ["models.small: 0.1666 of a GPU a trial, of which it took 10.0 GB"]
+    assert told[1:] == ["models.small: 0.1666 of a GPU a trial, of which it took 10.0 GB"]
 
 
 def test_what_was_measured_is_remembered(tone_corpus, tmp_path):
     first, _ = packed(tmp_path, tone_corpus, measured_as(on_gpu(), ON_CPU))
-    again, _ = packed(tmp_path, tone_corpus, measured_as(on_gpu(peak_bytes=GB), ON_CPU))
-    assert again == first and len(calls(tmp_path)) == 2
+    again, told = packed(tmp_path, tone_corpus, measured_as(on_gpu(peak_bytes=GB), ON_CPU))
+    assert again == first and len(calls(tmp_path)) == 2 and len(told) == 1
 
 
 def test_a_head_runs_without_a_gpu_where_that_is_as_quick(tone_corpus, tmp_path):
@@ -103,7 +103,7 @@ def test_a_head_runs_without_a_gpu_where_that_is_as_quick(tone_corpus, tmp_path)
 def test_a_measurement_that_runs_out_of_memory_is_a_whole_gpu_and_said(tone_corpus, tmp_path):
     measure = measured_as(Measurement("H0", 80 * GB, out_of_memory=True), ON_CPU)
     shares, told = packed(tmp_path, tone_corpus, measure)
-    assert shares["small"] == 1.0 and "too much" in told[0]
+    assert shares["small"] == 1.0 and "too much" in told[1]
 
 
 def test_a_worker_that_dies_measuring_counts_as_out_of_memory(tone_corpus, tmp_path):

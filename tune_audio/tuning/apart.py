@@ -60,6 +60,8 @@ def _child(pipe: Connection, request: Request) -> None:
         )
     except UserError as error:
         answer = error.message
+    except KeyboardInterrupt:  # whoever waits for the answer has been told, too
+        return
     except Exception as error:
         answer = f"{type(error).__name__}: {error}".partition("\n")[0]
     pipe.send(answer)

@@ -19,8 +19,8 @@ from tune_audio.reporting.values import format_value
 from tune_audio.space import Family, SearchSpace
 from tune_audio.training.complexity import parameter_counts
 from tune_audio.tuning.check import check_models
-from tune_audio.tuning.forecast import forecast, to_fetch
 from tune_audio.tuning.forecast_tables import show_forecast
+from tune_audio.tuning.measured_space import measure_space, to_fetch
 from tune_audio.tuning.outline import outline
 from tune_audio.tuning.samplers import example_configuration
 
@@ -81,7 +81,7 @@ def _show_plan(
     families = [family for family in _families(space) if family.name not in fetched]
     store = FeatureStore(cache / "features", feature_bytes)
     with tracking(True) as track:
-        found = forecast(space, corpus, everything, store, families, track)
+        found = measure_space(space, corpus, everything, store, families, track)
     show_forecast(
         found, space, corpus, fetched, console, workers=workers, feature_bytes=feature_bytes
     )

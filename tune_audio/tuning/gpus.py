@@ -61,7 +61,7 @@ def pack(
         for name in auto
         for device in (*kinds, *(["cpu"] if costs[name].costliest.trained <= SMALL else []))
     }
-    known = _measured(tasks, Path(job["features"]).with_name("measurements"), measure)
+    known = _measured(tasks, Path(job["features"]).with_name("measurements"), measure, say)
     for name in auto:
         on_gpus = [known[name, kind] for kind in kinds]
         share = _share(name, on_gpus, say)
@@ -110,7 +110,9 @@ def _run(
     return measure(corpus, config, job, augments=augments, feature_bytes=job["feature_bytes"])
 
 
-def _measured(tasks: Mapping[Any, _Task], folder: Path, measure: Measure) -> dict[Any, Result]:
+def _measured(
+    tasks: Mapping[Any, _Task], folder: Path, measure: Measure, say: Callable[[str], None]
+) -> dict[Any, Result]:
     """Each task's measurement, remembered or made now, or the reason why there is none."""
     remembered = Remembered(folder)
     found: dict[Any, Result] = {}
@@ -120,6 +122,8 @@ def _measured(tasks: Mapping[Any, _Task], folder: Path, measure: Measure) -> dic
             found[name] = known
         else:
             started[name] = task.start(measure)
+    if started:
+        say("Measuring what trials take of a GPU: two steps of every family")
     for name, promise in started.items():
         try:
             made = found[name] = ray.get(promise)

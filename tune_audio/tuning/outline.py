@@ -17,9 +17,9 @@ NOISE_SECONDS = 60
 
 
 class Outline(Corpus):
-    """A corpus on no disk: every clip is the same second of noise, as long as they all are.
+    """A corpus on no disk, of as many clips as there will be: the same noise for each of them.
 
-    So it takes as much time and memory as the recordings will. Pickled whole.
+    To train on it takes the time and the memory that the recordings will. Pickled whole.
     """
 
     def __reduce__(self) -> Any:
