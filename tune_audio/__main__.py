@@ -10,6 +10,7 @@ from tune_audio.cli import CONTEXT, main
 # A command NAME is the function NAME in NAME.py, imported when it is asked for.
 COMMANDS = {
     "search": "Find the best audio classifier for labelled audio.",
+    "plan": "Measure what a search would take, before it runs.",
     "retrain": "Retrain the best of a search, and test each once.",
     "predict": "Say what a model hears in recordings.",
     "thresholds": "Tune when a model says unknown or silence.",

@@ -19,6 +19,7 @@ KINDS = {
     "features": "features/??/*",
     "corpora": "corpora/" + "[0-9a-f]" * 32,
     "synthetic": "synthetic/made-*",
+    "measurements": "measurements/*",
     "datasets": "datasets/*",
     "pretrained": "pretrained/" + "[0-9a-f]" * 32,
 }

@@ -3,11 +3,12 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
 
+from tune_audio.errors import UserError
 from tune_audio.signals import Signals
 
 INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
@@ -24,6 +25,22 @@ set_option = click.option(
     multiple=True,
     metavar="A.B=VALUE",
     help="Change anything in the space, e.g. --set params.lr=1e-3,1e-4 or --set train.epochs=3.",
+)
+space_option = click.option(
+    "--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file."
+)
+data_option = click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
+models_option = click.option("--models", metavar="A,B", help="Only these families of the space.")
+checkpoint_option = click.option(
+    "--checkpoint",
+    "checkpoints",
+    multiple=True,
+    metavar="FAMILY=ID|FOLDER",
+    help="Pretrained weights of a family: a hub id or a local folder.",
+)
+epochs_option = click.option("--epochs", type=int, help="Epochs a trial (train.epochs).")
+trials_option = click.option(
+    "--trials", type=int, help="Trials a family (search.trials); not for a grid."
 )
 cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
@@ -70,3 +87,24 @@ def make_console() -> Console:
     """Standard output; a log or a pipe is as wide as the tables are."""
     console = Console()
     return console if console.is_terminal else Console(width=LOG_COLUMNS)
+
+
+def shorthands(data: str | None, epochs: int | None, trials: int | None) -> list[tuple[str, Any]]:
+    """The options that are only a shorter way to say --set."""
+    changes: list[tuple[str, Any]] = []
+    if data is not None:
+        changes.append(("data.root", str(Path(data).expanduser().absolute())))
+    if epochs is not None:
+        changes.append(("train.epochs", epochs))
+    if trials is not None:
+        changes.append(("search.trials", trials))
+    return changes
+
+
+def family_checkpoint(given: str) -> tuple[str, str]:
+    """FAMILY=ID or FAMILY=FOLDER as (family, id or absolute path)."""
+    family, equals, place = given.partition("=")
+    if not equals:
+        raise UserError(f"--checkpoint: got {given!r}, must be FAMILY=HUB_ID or FAMILY=FOLDER")
+    folder = Path(place).expanduser().absolute()
+    return family, str(folder) if folder.is_dir() else place

@@ -11,15 +11,24 @@ from typing import Any
 
 import click
 
+from tune_audio.cached import most_bytes
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
     cache_gb_option,
+    checkpoint_option,
+    data_option,
     debug_option,
+    epochs_option,
+    family_checkpoint,
     go_on,
     main,
     make_console,
+    models_option,
     set_option,
+    shorthands,
+    space_option,
+    trials_option,
 )
 from tune_audio.closing import say_where
 from tune_audio.data import DATASETS
@@ -36,25 +45,18 @@ from tune_audio.run_copy import fetch
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, load_space
 from tune_audio.tuning.check import check_models
-from tune_audio.tuning.demo import announce, demonstration, is_demonstration, named
-from tune_audio.tuning.resolve import resolve
+from tune_audio.tuning.resolve import prepared
 from tune_audio.tuning.storage import Storage
 
 
 @click.command(context_settings=CONTEXT)
-@click.option("--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file.")
-@click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
+@space_option
+@data_option
 @click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
-@click.option("--models", metavar="A,B", help="Only these families of the space.")
-@click.option(
-    "--checkpoint",
-    "checkpoints",
-    multiple=True,
-    metavar="FAMILY=ID|FOLDER",
-    help="Pretrained weights of a family: a hub id or a local folder.",
-)
-@click.option("--epochs", type=int, help="Epochs a trial (train.epochs).")
-@click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid.")
+@models_option
+@checkpoint_option
+@epochs_option
+@trials_option
 @set_option
 @click.option("--name", help="Name of the run; default: the space and the time.")
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
@@ -102,7 +104,7 @@ def search(
         fetch(runs_folder(), resume, storage)
     if detach:
         return _detached(given, name, resume)
-    changes: list[str | tuple[str, Any]] = [*overrides, *_shorthands(data, epochs, trials)]
+    changes: list[str | tuple[str, Any]] = [*overrides, *shorthands(data, epochs, trials)]
     if resume is not None:
         run = RunFolder.find(runs_folder(), given)
         given = str(run.space)
@@ -112,21 +114,16 @@ def search(
         given,
         changes,
         models=models.split(",") if models else None,
-        checkpoints=dict(map(_checkpoint, checkpoints)),
+        checkpoints=dict(map(family_checkpoint, checkpoints)),
     )
     if download:
         chosen = chosen.with_data_root(_download(chosen))
-    if "root" not in chosen.data:
-        announce(chosen, console)
-        chosen = demonstration(chosen, cache_folder())
-    elif is_demonstration(chosen):  # a resumed one
-        announce(chosen, console)
-    chosen = named(chosen)
-    chosen = resolve(chosen, console)
+    chosen = prepared(chosen, console, cache_folder())
     if dry_run:
         from tune_audio.tuning.dry_run import show
 
-        show(chosen, console)
+        cache = cache_folder()
+        show(chosen, console, cache, most_bytes("features", cache_gb, cache))
         return 0
     corpus = open_data(chosen, console, cache_gb)
     check_models(chosen, corpus)
@@ -186,27 +183,6 @@ def _either(space: str | None, resume: str | None) -> str:
     if len(given) != 1:
         raise UserError("give either --space NAME to start a search or --resume NAME to go on")
     return given[0]
-
-
-def _shorthands(data: str | None, epochs: int | None, trials: int | None) -> list[tuple[str, Any]]:
-    """The options that are only a shorter way to say --set."""
-    changes: list[tuple[str, Any]] = []
-    if data is not None:
-        changes.append(("data.root", str(Path(data).expanduser().absolute())))
-    if epochs is not None:
-        changes.append(("train.epochs", epochs))
-    if trials is not None:
-        changes.append(("search.trials", trials))
-    return changes
-
-
-def _checkpoint(given: str) -> tuple[str, str]:
-    """FAMILY=ID or FAMILY=FOLDER as (family, id or absolute path)."""
-    family, equals, place = given.partition("=")
-    if not equals:
-        raise UserError(f"--checkpoint: got {given!r}, must be FAMILY=HUB_ID or FAMILY=FOLDER")
-    folder = Path(place).expanduser().absolute()
-    return family, str(folder) if folder.is_dir() else place
 
 
 def _download(space: SearchSpace) -> Path:

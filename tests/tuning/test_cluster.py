@@ -8,27 +8,12 @@ from ray.tune.search import Searcher
 
 from tune_audio.space import SearchSpace
 from tune_audio.tuning import cluster
-from tune_audio.tuning.cluster import slots
 from tune_audio.tuning.family_study import Plan
+from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.searcher import MOST_WAITING, StudySearcher
 from tune_audio.tuning.storage import Storage
 
 LAPTOP, GPU_BOX, HEAD = {"CPU": 2}, {"CPU": 8, "GPU": 1}, {"CPU": 0}
-
-
-@pytest.mark.parametrize(
-    ("machine", "need", "expected"),
-    [
-        (LAPTOP, {"CPU": 1, "GPU": 0}, 2),
-        (GPU_BOX, {"CPU": 1, "GPU": 1 / 3}, 3),
-        (GPU_BOX, {"CPU": 4, "GPU": 0.25}, 2),
-        (LAPTOP, {"CPU": 1, "GPU": 0.25}, 0),
-        (HEAD, {"CPU": 1, "GPU": 0}, 0),
-        ({"CPU": 0.9}, {"CPU": 0.3}, 3),
-    ],
-)
-def test_a_machine_has_room_for_what_fits_whole(machine, need, expected):
-    assert slots(machine, need) == expected
 
 
 @pytest.fixture
@@ -54,7 +39,13 @@ def make_searcher(folder: Path, needs: dict, sampler: str, **options) -> StudySe
     )
     plans = [Plan(family, None, 100) for family in space.families.values()]
     storage = Storage(folder / "optuna.db", plans, space.search, epochs=1)
-    return StudySearcher(storage, lambda record: {"key": record.key}, needs, **options)
+    packing = Packing(needs)
+
+    def configure(record):
+        packing.begin(record.key, record.family)
+        return {"key": record.key}
+
+    return StudySearcher(storage, configure, packing, say=print, **options)
 
 
 def ask(searcher: StudySearcher) -> list[str]:

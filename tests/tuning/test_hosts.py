@@ -152,12 +152,18 @@ def test_another_host_goes_on_from_the_checkpoint_that_was_sent(
 def test_a_folder_of_weights_comes_along_and_a_hub_s_name_stays(job, their_cache, tmp_path):
     weights = tmp_path / "weights"
     home = Elsewhere(job)
-    assert home.pretrained("facebook/wav2vec2-base") == "facebook/wav2vec2-base"
-    assert home.pretrained(str(weights)) == str(weights)  # this host has the same at that place
+    for params in (
+        {"dropout": 0.1},
+        {"checkpoint": "facebook/wav2vec2-base"},
+        {"checkpoint": str(weights)},  # this host has the same at that place
+    ):
+        assert home.brought(params) == params
     is_file = Path.is_file
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "is_file", lambda p: weights not in p.parents and is_file(p))
-        mine = Path(home.pretrained(str(weights)))
+        brought = home.brought({"checkpoint": str(weights), "dropout": 0.1})
+    mine = Path(brought["checkpoint"])
+    assert brought["dropout"] == 0.1
     assert mine.parent == their_cache / "pretrained"
     assert (mine / "config.json").read_text() == "{}"
 

@@ -118,19 +118,18 @@ def _decided(option: str, value: Value | Literal["auto"]) -> Value:
 def _find_or_build(
     selection: Selection, clip_seconds: float, sample_rate: int, cache: Path, progress: bool
 ) -> Corpus:
+    if corpus := find_corpus(selection, clip_seconds, sample_rate, cache):
+        return corpus
     corpora = cache / "corpora"
     files = recordings(selection)
     description = describe(selection, clip_seconds, sample_rate)
     status = status_of(files, description)
-    seen = corpora / "seen" / status.key
-    if seen.is_file() and (corpus := _open_if_whole(corpora / seen.read_text())):
-        return corpus
 
     def check_unchanged() -> None:
         if status_of(files, description).key != status.key:
             raise UserError("data.root: recordings changed while they were read; run it again.")
 
-    with ThreadPoolExecutor(_thread_count()) as threads, tracking(progress) as track:
+    with ThreadPoolExecutor(usable_cpus()) as threads, tracking(progress) as track:
         folder = corpora / content_key(files, description, threads, track)
         with _locked(folder, progress):
             if not _open_if_whole(folder):
@@ -146,8 +145,18 @@ def _find_or_build(
                     check_unchanged()
     check_unchanged()
     if status.settled:
-        publish_text(seen, folder.name)
+        publish_text(corpora / "seen" / status.key, folder.name)
     return Corpus.open(folder)
+
+
+def find_corpus(
+    selection: Selection, clip_seconds: float, sample_rate: int, cache: Path
+) -> Corpus | None:
+    """What has been decoded of a selection; None if nothing was, or its files are newer."""
+    corpora = cache / "corpora"
+    status = status_of(recordings(selection), describe(selection, clip_seconds, sample_rate))
+    seen = corpora / "seen" / status.key
+    return _open_if_whole(corpora / seen.read_text()) if seen.is_file() else None
 
 
 def _open_if_whole(folder: Path) -> Corpus | None:
@@ -173,7 +182,8 @@ def _locked(folder: Path, progress: bool) -> Iterator[None]:
         lock.release()
 
 
-def _thread_count() -> int:
+def usable_cpus() -> int:
+    """How many CPUs this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -50,6 +50,16 @@ class View:
         return self._batch(index), self.targets[index]
 
 
+@dataclass(frozen=True)
+class StoredView:
+    """One entry of the store: so many clips, with this augmentation; `stored` if it is there."""
+
+    key: str
+    clips: int
+    augment: str
+    stored: bool
+
+
 class Features:
     """The frozen prefix of one configuration over one corpus.
 
@@ -85,6 +95,19 @@ class Features:
     def clean(self, split: str) -> View:
         """The clips of "train", "validation" or "test" without augmentation."""
         return self._view(split, None)
+
+    def stored_views(self, epochs: int) -> list[StoredView]:
+        """What of so many epochs, and their validation, is for the store; nothing is computed."""
+        if self._keeps_waveforms:
+            return []
+        draws = range(min(epochs, self.views)) if self.augment != "none" else [None]
+        found = {}
+        for split, view in [*(("train", draw) for draw in draws), ("validation", None)]:
+            rows, _ = self._choice(split)
+            key = self._key(rows, view)
+            augment = "none" if view is None else self.augment
+            found[key] = StoredView(key, len(rows), augment, self.store.has(key, len(rows)))
+        return list(found.values())
 
     def targets(self, split: str) -> Tensor:
         """What the clips of a split are: int64 (n,), or multi-hot float32 (n, labels)."""

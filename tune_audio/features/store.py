@@ -75,8 +75,7 @@ class FeatureStore:
         siblings: how many entries of this size the caller will cycle through (its views); if they
             do not fit together, storing them would only evict each other: None is returned.
         """
-        entry = self.folder / key[:2] / key
-        paths = [entry / f"{i:06}.npy" for i in range(-(-rows // SHARD_ROWS))]
+        entry, paths = self._paths(key, rows)
         computed = False
         for _ in range(ATTEMPTS):
             with contextlib.suppress(_Evicted):
@@ -86,6 +85,14 @@ class FeatureStore:
                     computed |= _fill(paths, rows, compute)
                 return Entry(_open(paths), "computed" if computed else "read")
         return None
+
+    def has(self, key: str, rows: int) -> bool:
+        """Whether nothing of an entry is missing."""
+        return all(path.exists() for path in self._paths(key, rows)[1])
+
+    def _paths(self, key: str, rows: int) -> tuple[Path, list[Path]]:
+        entry = self.folder / key[:2] / key
+        return entry, [entry / f"{i:06}.npy" for i in range(-(-rows // SHARD_ROWS))]
 
     def _reserve(self, entry: Path, rows: int, compute: Compute, siblings: int) -> bool:
         """Evict until an entry fits, and put down its bytes; False if it cannot."""

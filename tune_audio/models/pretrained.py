@@ -165,6 +165,18 @@ def _download(checkpoint: str) -> Path:
         ) from error
 
 
+def is_here(checkpoint: str) -> bool:
+    """Whether nothing has to be fetched for it: a folder, or in the hub's own cache."""
+    if checkpoint == COMPACT or Path(checkpoint).is_dir():
+        return True
+    try:
+        patterns = ["*config.json", "*.safetensors", "pytorch_model*.bin"]
+        folder = snapshot_download(checkpoint, allow_patterns=patterns, local_files_only=True)
+    except (OSError, ValueError):
+        return False
+    return any(file for pattern in patterns[1:] for file in Path(folder).glob(pattern))
+
+
 def _check_kind(wanted: str, folder: Path, checkpoint: str) -> None:
     try:
         found = json.loads((folder / "config.json").read_text()).get("model_type")

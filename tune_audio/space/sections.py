@@ -29,7 +29,9 @@ class Search(_Section):
     from `grace_epochs` on, and of each rung one in `reduction_factor` goes on (Li et al. 2020,
     ASHA; hyperband alike). `metric` is measured on the validation split. With `folds` a
     trial trains as many models at once, each validated on another part of the training and
-    validation clips, and is judged by their mean in every epoch.
+    validation clips, and is judged by their mean in every epoch. `gpus_per_trial: auto` is the
+    part of a GPU that a family's largest batch was measured to need, or none where a CPU is as
+    quick; a trial that runs out of GPU memory is repeated once with twice as much.
     """
 
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = "tpe"

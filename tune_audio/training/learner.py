@@ -113,17 +113,21 @@ class Learner:
         total = torch.zeros(2, device=self.device)
         steps = -(-len(view) // self.params.batch_size)
         for step, index in enumerate(order.to(self.device).split(self.params.batch_size)):
-            self._set_rate(self.epoch + step / steps)
-            features, targets = self._mixed(*view.batch(index), step)
-            logits = self.suffix(features)
-            loss = self.loss(logits, targets)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            labels = targets if targets.ndim == 1 else targets.argmax(-1)
-            hits = (logits.detach().argmax(-1) == labels).sum()
-            total += torch.stack([loss.detach() * len(index), hits])
+            total += self.train_step(view, index, step, steps)
         return tuple((total / len(view)).tolist())
+
+    def train_step(self, view: View, index: Tensor, step: int, steps: int) -> Tensor:
+        """One step of an epoch of so many, in train mode: (summed loss, hits) of its clips."""
+        self._set_rate(self.epoch + step / steps)
+        features, targets = self._mixed(*view.batch(index), step)
+        logits = self.suffix(features)
+        loss = self.loss(logits, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        labels = targets if targets.ndim == 1 else targets.argmax(-1)
+        hits = (logits.detach().argmax(-1) == labels).sum()
+        return torch.stack([loss.detach() * len(index), hits])
 
     def _order(self, view: View) -> Tensor:
         """Rows of an epoch's clips, from torch's global generator: each once, or by weight."""

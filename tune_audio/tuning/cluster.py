@@ -15,6 +15,7 @@ import ray
 
 from tune_audio.errors import UserError
 from tune_audio.tuning.environment import WORKERS, joins_cluster, prepare
+from tune_audio.tuning.packing import Node
 
 Need = Mapping[str, float]  # of one trial: {"CPU": 1, "GPU": 0.25}
 NODES_SECONDS = 1.0  # what is known of the machines is asked for anew after this time
@@ -82,11 +83,5 @@ class Slots:
         """The trials for which there is room when nothing else runs."""
         if time.monotonic() - self._asked > NODES_SECONDS:
             self._asked, self._known = time.monotonic(), _machines()
-        return sum(slots(machine, need) for machine in self._known)
-
-
-def slots(machine: Need, need: Need) -> int:
-    """The trials for which one machine has room."""
-    asked = {name: amount for name, amount in need.items() if amount}
-    most = min((machine.get(name, 0) / amount for name, amount in asked.items()), default=0)
-    return math.floor(most + 1e-6)  # three thirds are one
+        nodes = (Node(m.get("CPU", 0), int(m.get("GPU", 0))) for m in self._known)
+        return sum(node.slots(need["CPU"], need["GPU"]) for node in nodes)

@@ -1,48 +1,90 @@
-"""--dry-run: what a search would run, or what it would refuse, without decoding anything."""
+"""What a search would run, or what it would refuse, and what it takes; nothing is decoded."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
-from tune_audio.data.columns import columns
 from tune_audio.data.corpus import Corpus
-from tune_audio.data.load import list_clips
-from tune_audio.data.selection import select_clips
-from tune_audio.data.windows import check_windows
+from tune_audio.data.progress import tracking
+from tune_audio.features.store import FeatureStore
 from tune_audio.models import build_model
 from tune_audio.reporting.ranking import varying
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.values import format_value
 from tune_audio.space import Family, SearchSpace
-from tune_audio.space.parameters import corpus_parameters, dataset_parameters
 from tune_audio.training.complexity import parameter_counts
 from tune_audio.tuning.check import check_models
+from tune_audio.tuning.forecast_tables import show_forecast
+from tune_audio.tuning.measured_space import measure_space, to_fetch
+from tune_audio.tuning.outline import outline
 from tune_audio.tuning.samplers import example_configuration
 
 Configurations = dict[str, list[dict[str, Any]]]  # of each family
 
 
-def show(space: SearchSpace, console: Console) -> None:
-    """Print the resolved space, the families' parameter counts and a grid's configurations.
+def show(space: SearchSpace, console: Console, cache: Path, feature_bytes: int) -> None:
+    """Print the resolved space, the families' parameter counts, a grid's configurations, a plan.
 
-    Raises UserError where the search would, but for what only decoding shows.
+    Raises UserError where the search would, but for what only decoding or fetching shows.
     """
-    corpus = _outline(space)
-    check_models(space, corpus)
     console.print(Syntax(space.to_yaml(), "yaml", background_color="default"))
+    corpus, fetched = _looked_at(space, cache)
     configurations = {family.name: _configurations(space, family) for family in _families(space)}
-    console.print(_sizes(space, configurations, corpus))
+    here = {name: kept for name, kept in configurations.items() if name not in fetched}
+    if here:
+        console.print(_sizes(space, here, corpus))
     if space.search.sampler == "grid":
         console.print(_grid(configurations))
     total = sum(map(len, configurations.values()))
     trials = space.search.trials
     count = total if trials is None else trials * len(configurations)
     console.print(f"{count} trials of up to {space.epochs} epochs")
+    _show_plan(space, corpus, fetched, console, cache, feature_bytes, workers=1)
+
+
+def show_plan(
+    space: SearchSpace, console: Console, cache: Path, feature_bytes: int, *, workers: int
+) -> None:
+    """Print what the search takes on this machine, and on so many like it. Raises as `show`."""
+    corpus, fetched = _looked_at(space, cache)
+    _show_plan(space, corpus, fetched, console, cache, feature_bytes, workers=workers)
+
+
+def _looked_at(space: SearchSpace, cache: Path) -> tuple[Corpus, dict[str, list[str]]]:
+    """The corpus, and what is to be fetched for a family; the others are found to be right."""
+    corpus = outline(space, cache)
+    lacking = {name: to_fetch(family, space.search) for name, family in space.families.items()}
+    fetched = {name: checkpoints for name, checkpoints in lacking.items() if checkpoints}
+    here = {name: f for name, f in space.families.items() if name not in fetched}
+    check_models(replace(space, families=here), corpus)
+    return corpus, fetched
+
+
+def _show_plan(
+    space: SearchSpace,
+    corpus: Corpus,
+    fetched: dict[str, list[str]],
+    console: Console,
+    cache: Path,
+    feature_bytes: int,
+    *,
+    workers: int,
+) -> None:
+    everything = None
+    if space.retrain is not None:
+        everything = outline(space, cache, space.retrain.labels)
+    families = [family for family in _families(space) if family.name not in fetched]
+    store = FeatureStore(cache / "features", feature_bytes)
+    with tracking(True) as track:
+        found = measure_space(space, corpus, everything, store, families, track)
+    show_forecast(
+        found, space, corpus, fetched, console, workers=workers, feature_bytes=feature_bytes
+    )
 
 
 def _families(space: SearchSpace) -> list[Family]:
@@ -56,42 +98,12 @@ def _configurations(space: SearchSpace, family: Family) -> list[dict[str, Any]]:
     return [example_configuration(family)]
 
 
-def _outline(space: SearchSpace) -> Corpus:
-    """The space's corpus as if every recording could be read, without a sample of them."""
-    given = {name: parameter.default for name, parameter in corpus_parameters().items()}
-    given |= space.data
-    root, seconds, rate = Path(given["root"]), given["clip_seconds"], given["sample_rate"]
-    root = root.absolute()
-    options = {name: given[name] for name in dataset_parameters(given["name"]) if name in given}
-    listing = list_clips(given["name"], root, **options)
-    check_windows(listing, seconds)
-    choices = ("labels", "clips_per_label", "split", "split_by", "seed")
-    selection = select_clips(listing, root, **{name: given[name] for name in choices})
-    count = len(selection.clips)
-    return Corpus(
-        folder=root,
-        fingerprint="",
-        labels=list(selection.labels),
-        multi_label=selection.multi_label,
-        clip_samples=round(seconds * rate),
-        sample_rate=rate,
-        samples=np.zeros(0, np.int16),
-        start=np.zeros(count, np.int64),
-        length=np.zeros(count, np.int64),
-        group=[clip.group or "" for clip in selection.clips],
-        names=list(selection.names),
-        noise=[],
-        skipped=[],
-        **columns(selection, np.arange(count)),
-    )
-
-
 def _sizes(space: SearchSpace, configurations: Configurations, corpus: Corpus) -> Table:
     """Parameter counts of every family, over all that its configurations make of it."""
     table = Table(title=f"Parameters (with {len(corpus.labels)} labels)", title_justify="left")
     for column in ("family", "model", "trainable", "frozen", "configurations"):
         table.add_column(column, justify="left" if column in ("family", "model") else "right")
-    for family in _families(space):
+    for family in (space.families[name] for name in configurations):
         kinds = {
             str(kwargs): kwargs for _, kwargs in map(family.split, configurations[family.name])
         }

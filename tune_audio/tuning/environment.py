@@ -24,11 +24,16 @@ def joins_cluster() -> bool:
     return "RAY_ADDRESS" in os.environ or latest.exists()
 
 
+def prepare_workers() -> None:
+    """Say what processes that train are to find to those that this one will start."""
+    for name, value in WORKERS.items():
+        os.environ.setdefault(name, value)
+
+
 def prepare() -> None:
     """Set what is to be set before Ray is imported."""
     os.environ.update(DRIVER)
     if not joins_cluster():
-        for name, value in WORKERS.items():  # they inherit it
-            os.environ.setdefault(name, value)
+        prepare_workers()
         # Ray alone on this machine is not for others: everything stays on the loopback interface.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

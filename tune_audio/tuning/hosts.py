@@ -42,9 +42,9 @@ class Here:
         """The store of features that all trials of this host share."""
         return FeatureStore(Path(self.job["features"]), self.job["feature_bytes"])
 
-    def pretrained(self, checkpoint: str) -> str:
-        """A hub id as it is, or a folder of the driver's as it is found on this host."""
-        return checkpoint
+    def brought(self, model_params: dict[str, Any]) -> dict[str, Any]:
+        """A model's arguments, a folder of weights as it is found on this host."""
+        return model_params
 
     def enter(self, folder: str) -> Path:
         """Where a trial whose place is `folder` keeps its files on this host, with those it has."""
@@ -93,9 +93,13 @@ class Elsewhere:
         most = most_bytes("features", self.job["cache_gb"], self.cache)
         return FeatureStore(self.cache / "features", most)
 
-    def pretrained(self, checkpoint: str) -> str:
+    def brought(self, model_params: dict[str, Any]) -> dict[str, Any]:
+        checkpoint = str(model_params.get("checkpoint"))
         if checkpoint not in self.job["pretrained"]:
-            return checkpoint  # a hub's
+            return model_params  # it has none, or the hub's
+        return {**model_params, "checkpoint": self._weights(checkpoint)}
+
+    def _weights(self, checkpoint: str) -> str:
         listing = ray.get(self.files.listing.remote(checkpoint))
         found = {name: Path(checkpoint, name) for name in listing}
         if all(p.is_file() and p.stat().st_size == listing[name] for name, p in found.items()):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,10 +12,20 @@ from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.domains import Fixed
 from tune_audio.space.parameters import dataset_parameters
 from tune_audio.training.metrics import CLIP, METRICS
-from tune_audio.tuning.demo import COMPACT
+from tune_audio.tuning.demo import COMPACT, announce, demonstration, is_demonstration, named
 
 COMPACT_SECONDS, COMPACT_RATE = 1.0, 16_000  # of what the compact backbones were trained on
 FEWEST_FRAMES = 16  # a patch
+
+
+def prepared(space: SearchSpace, console: Console, cache: Path) -> SearchSpace:
+    """The space as a search runs it: a demonstration where it has no data, and resolved."""
+    if "root" not in space.data:
+        announce(space, console)
+        space = demonstration(space, cache)
+    elif is_demonstration(space):  # a resumed one
+        announce(space, console)
+    return resolve(named(space), console)
 
 
 def resolve(space: SearchSpace, console: Console) -> SearchSpace:

@@ -65,6 +65,15 @@ def kinds_of_configurations(family: Family, sampler: str) -> list[dict[str, Any]
     return list(kinds.values())
 
 
+def likely_configurations(family: Family, trials: int | None) -> list[dict[str, Any]]:
+    """So many configurations as a sampler may draw, each as likely; None for those of a grid."""
+    if trials is None:
+        return family.grid()
+    study = optuna.create_study(sampler=make_sampler("random", 0))
+    drawn = [family.suggest(study.ask()) for _ in range(min(trials, DRAWS))]
+    return [drawn[i % len(drawn)] for i in range(trials)]
+
+
 def example_configuration(family: Family) -> dict[str, Any]:
     """One configuration that the family's domains allow."""
     return family.suggest(optuna.create_study(sampler=make_sampler("random", 0)).ask())

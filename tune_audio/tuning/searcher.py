@@ -1,14 +1,15 @@
 """Ray Tune asks here for the next trial; the families' Optuna studies answer."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from tune_audio.reporting.records import TrialRecord
-from tune_audio.tuning.cluster import Need, Slots
+from tune_audio.tuning.cluster import Slots
+from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.storage import Storage
 
 # A worker that dies (killed for memory, its node lost) is started again this many times.
@@ -28,24 +29,30 @@ class StudySearcher(Searcher):
         self,
         storage: Storage,
         configure: Callable[[TrialRecord], dict[str, Any]],
-        needs: Mapping[str, Need],
+        packing: Packing,
         *,
         may_grow: bool,
+        say: Callable[[str], None],
     ) -> None:
         super().__init__()
-        self.storage, self.configure, self.needs = storage, configure, needs
+        self.storage, self.configure, self.packing, self.say = storage, configure, packing, say
         self.may_grow, self.slots = may_grow, Slots()
         self.trouble: str | None = None  # why no trial can go on now, whatever its configuration
         self._handed_out: dict[str, TrialRecord] = {}  # by Ray's trial id; until they end
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.trouble is not None or self.storage.exhausted:
+        if self.trouble is not None:
             return Searcher.FINISHED
         record = self.storage.next(self._with_room())
         if record is None:
-            return Searcher.FINISHED if self.storage.exhausted else None  # None: ask me later
+            return None if self._may_have_more() else Searcher.FINISHED  # None: ask me later
         self._handed_out[trial_id] = record
         return self.configure(record)
+
+    def _may_have_more(self) -> bool:
+        """Whether there are trials that have no room yet, or that may have to be repeated."""
+        running = (record.key for record in self._handed_out.values())
+        return not self.storage.exhausted or any(map(self.packing.may_be_repeated, running))
 
     def _with_room(self) -> set[str]:
         """Families of which one more trial may run or wait.
@@ -54,14 +61,14 @@ class StudySearcher(Searcher):
         does not keep the others waiting.
         """
         handed_out = Counter(self._need(record.family) for record in self._handed_out.values())
-        return {f for f in self.needs if handed_out[self._need(f)] < self._most(f)}
+        return {f for f in self.storage.plans if handed_out[self._need(f)] < self._most(f)}
 
     def _most(self, family: str) -> int:
         blindly = self.may_grow and self.storage.draws_blindly(family)
-        return self.slots.of(self.needs[family]) + (MOST_WAITING if blindly else 1)
+        return self.slots.of(self.packing.need(family)) + (MOST_WAITING if blindly else 1)
 
     def _need(self, family: str) -> tuple[tuple[str, float], ...]:
-        return tuple(sorted(self.needs[family].items()))
+        return tuple(sorted(self.packing.need(family).items()))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -73,10 +80,19 @@ class StudySearcher(Searcher):
             self.storage.finish(key, f"its worker died {RESTARTS + 1} times{host} (out of memory?)")
         elif result.get("trouble"):
             self.trouble = self.trouble or f"{key} on {result['host']}: {result['trouble']}"
+        elif result.get("out_of_memory") and self._repeats(key):
+            self.storage.repeat(key)
         elif result.get("done"):
             self.storage.report(key, result["epochs"])
             self.storage.finish(key, result["error"], **dict(result["extra"]))
         # Otherwise the user interrupted the run: the trial stays unfinished, to be resumed.
+
+    def _repeats(self, key: str) -> bool:
+        """Whether a trial that ran out of GPU memory gets more of it, and then another chance."""
+        told = self.packing.out_of_memory(key, self.storage.record(key).family)
+        if told is not None:
+            self.say(told)
+        return told is not None
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Ray pickles what a run is made of to restore it; we open the storage again

@@ -66,6 +66,10 @@ class Storage:
                 return record
         return None
 
+    def repeat(self, key: str) -> None:
+        """Hand out a running trial once more, as if its process had been killed."""
+        self._unfinished.append(key)
+
     def totals(self) -> dict[str, int]:
         """How many trials each family has when all are run."""
         return {name: family.total for name, family in self._families.items()}

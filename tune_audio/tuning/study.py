@@ -5,9 +5,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import ray
 from ray import tune
 from ray.tune import (
@@ -27,14 +29,14 @@ from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
 from tune_audio.tuning.cluster import check_needs, start_ray
 from tune_audio.tuning.files import Served, serve
+from tune_audio.tuning.gpus import asked_gpus, pack
+from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.scheduler import StudyScheduler
 from tune_audio.tuning.searcher import RESTARTS, StudySearcher
 from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
 
 HOST_LOST = "node has died"  # Ray's words for why it has lost an actor
-# Without a word from the user, this many trials share a GPU: heads on frozen features are small.
-DEFAULT_GPU_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,14 @@ class Job:
 
 
 def resources(family: Family, search: Search) -> dict[str, float]:
-    """CPUs and GPUs of one trial of a family: its own `resources`, else the search's."""
+    """CPUs and GPUs of one trial of a family: its own `resources`, else the search's.
+
+    Where GPUs are auto it is to have a part of one, if there are any: how much, `pack` finds out.
+    """
     cpus = family.resources.get("cpus", search.cpus_per_trial)
-    gpus = family.resources.get("gpus", search.gpus_per_trial)
+    gpus = asked_gpus(family, search)
     if gpus == "auto":
-        gpus = DEFAULT_GPU_SHARE if ray.cluster_resources().get("GPU", 0) else 0
+        gpus = min(1.0, ray.cluster_resources().get("GPU", 0))
     return {"CPU": cpus, "GPU": gpus}
 
 
@@ -86,8 +91,10 @@ def run(
     may_grow = start_ray()
     needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
     check_needs(needs, may_grow=may_grow)
+    say = partial(click.echo, err=True)
 
     def configure(record: TrialRecord) -> dict[str, Any]:
+        need = packing.begin(record.key, record.family)
         family = storage.plans[record.family].family
         train_params, model_params = family.split(record.params)
         return {
@@ -98,53 +105,32 @@ def run(
             "model_params": model_params,
             "params": record.params,
             "train_params": asdict(train_params),
-            "threads": max(1, int(needs[record.family]["CPU"])),
-            "gpus": needs[record.family]["GPU"],
+            "threads": max(1, int(need["CPU"])),
+            "cpus": need["CPU"],
+            "gpus": need["GPU"],
             "demonstration": demonstration,
         }
 
     pretrained = tuple(sorted(_folders(plan.family for plan in storage.plans.values())))
-    searcher = StudySearcher(storage, configure, needs, may_grow=may_grow)
-    scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run
-    shutil.rmtree(scratch, ignore_errors=True)
     with serve(folder, [corpus.folder, *pretrained]) as served:
-        job = Job(
-            corpus=str(corpus.folder),
-            features=str(features),
-            feature_bytes=feature_bytes,
-            cache_gb=cache_gb,
-            pretrained=pretrained,
-            served=served,
-            epochs=storage.epochs,
-            metric=storage.search.metric,
-            maximize=storage.maximize,
-            folds=None if test else storage.search.folds,
-            test=test,
+        job = vars(
+            Job(
+                corpus=str(corpus.folder),
+                features=str(features),
+                feature_bytes=feature_bytes,
+                cache_gb=cache_gb,
+                pretrained=pretrained,
+                served=served,
+                epochs=storage.epochs,
+                metric=storage.search.metric,
+                maximize=storage.maximize,
+                folds=None if test else storage.search.folds,
+                test=test,
+            )
         )
-        tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(AudioTrial, job=vars(job)),
-                lambda config: PlacementGroupFactory([needs[config["family"]]]),
-            ),
-            tune_config=TuneConfig(
-                search_alg=searcher,
-                scheduler=StudyScheduler(storage),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: trial.config["key"],
-            ),
-            run_config=RunConfig(
-                name="tune",
-                storage_path=str(scratch),
-                verbose=0,
-                stop=_Trouble(searcher),
-                failure_config=FailureConfig(max_failures=RESTARTS),
-                # Trials save themselves, where a later process finds it without Ray's help.
-                checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                callbacks=[_Watch(storage, folder, on_change)],
-            ),
-        ).fit()
-    shutil.rmtree(scratch, ignore_errors=True)
+        packing = Packing(pack(needs, storage.plans, storage.search, corpus, job, say=say))
+        searcher = StudySearcher(storage, configure, packing, may_grow=may_grow, say=say)
+        _fit(job, searcher, folder, on_change)
     for record in storage.records():  # a driver killed at a trial's end had no time to clear up
         if record.state != "running":
             clear_up(folder / record.key)
@@ -154,6 +140,42 @@ def run(
         raise SurroundingsError(
             f"{searcher.trouble}. What has ended is kept; mend that, and go on with --resume latest"
         )
+
+
+def _fit(
+    job: dict[str, Any],
+    searcher: StudySearcher,
+    folder: Path,
+    on_change: Callable[[TrialRecord], None],
+) -> None:
+    """Ray Tune's part: trials where there is room, a new worker for one that has died."""
+    storage = searcher.storage
+    scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run
+    shutil.rmtree(scratch, ignore_errors=True)
+    tune.Tuner(
+        tune.with_resources(
+            tune.with_parameters(AudioTrial, job=job),
+            lambda config: PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}]),
+        ),
+        tune_config=TuneConfig(
+            search_alg=searcher,
+            scheduler=StudyScheduler(storage),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.config["key"],
+        ),
+        run_config=RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            verbose=0,
+            stop=_Trouble(searcher),
+            failure_config=FailureConfig(max_failures=RESTARTS),
+            # Trials save themselves, where a later process finds it without Ray's help.
+            checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[_Watch(storage, folder, on_change)],
+        ),
+    ).fit()
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _folders(families: Iterable[Family]) -> set[str]:
@@ -224,5 +246,6 @@ class _Watch(Callback):
         self.on_change(self.storage.record(trial.config["key"]))
 
     def _ended(self, trial: Any) -> None:
-        clear_up(self.folder / trial.config["key"])
+        if self.storage.record(trial.config["key"]).state != "running":  # else it is repeated
+            clear_up(self.folder / trial.config["key"])
         self._changed(trial)

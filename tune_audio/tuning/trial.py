@@ -4,11 +4,10 @@ import copy
 import os
 import socket
 import traceback
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 from ray.exceptions import RayError
@@ -16,15 +15,13 @@ from torch import Tensor
 
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import SurroundingsError, UserError
-from tune_audio.features.pipeline import Features
 from tune_audio.features.store import FeatureStore
-from tune_audio.models import build_model
 from tune_audio.training.complexity import multiply_adds, parameter_counts
-from tune_audio.training.folds import CrossValidation, assign_folds
+from tune_audio.training.folds import CrossValidation
 from tune_audio.training.learner import DivergedError, Learner
-from tune_audio.training.train_params import TrainParams
 from tune_audio.tuning.final_test import MODEL, final_test
 from tune_audio.tuning.hosts import find_home
+from tune_audio.tuning.learners import make_learner
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -68,6 +65,7 @@ class AudioTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         extra: dict[str, Any] = {}
         error = trouble = None  # the configuration's fault, or that of what surrounds it
+        out_of_memory = False
         try:
             extra = self._advance()
         except (OSError, RayError, SurroundingsError) as reason:
@@ -75,14 +73,16 @@ class AudioTrial(tune.Trainable):
         except (DivergedError, UserError) as reason:
             error = str(reason)
         except torch.cuda.OutOfMemoryError:
+            out_of_memory = True
             error = "out of GPU memory: try a smaller batch_size or resources: {gpus: 1}"
         except Exception as reason:  # a bug ends this trial, not the search
             error = f"{type(reason).__name__}: {reason}"
             self._leave_traceback()
         done = bool(error or trouble) or len(self.epochs) >= self.job["epochs"]
         # Pairs, because Ray flattens the dicts of a result into its keys.
-        why = {"error": error, "trouble": trouble, "host": self.host}
-        return {"epochs": list(self.epochs), "done": done, "extra": list(extra.items()), **why}
+        why = {"error": error, "trouble": trouble, "out_of_memory": out_of_memory}
+        told = {"done": done, "extra": list(extra.items()), "host": self.host, **why}
+        return {"epochs": list(self.epochs), **told}
 
     def _advance(self) -> dict[str, Any]:
         """Train an epoch; what is to be known of the trial, if that was the last."""
@@ -103,33 +103,14 @@ class AudioTrial(tune.Trainable):
         self.folder = self.home.enter(self.config["folder"])
         checkpoint = self.folder / CHECKPOINT
         torch.set_num_threads(self.config["threads"])
-        learner: Learner | CrossValidation
-        if self.job["folds"] is None:
-            learner = self._learner()
-        else:
-            learner = CrossValidation(self._learner, assign_folds(self.corpus, self.job["folds"]))
+        config = {**self.config, "model_params": self.home.brought(self.config["model_params"])}
+        learner = make_learner(self.corpus, self.store, config, self.job)
         if checkpoint.exists():
             # It may have been written on a GPU that is not here; loading moves what it needs.
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
         return learner
-
-    def _learner(self, fold: tuple[np.ndarray, int] | None = None) -> Learner:
-        params = TrainParams(**self.config["train_params"])
-        torch.manual_seed(params.seed)  # the first weights; every epoch has a seed of its own
-        how = dict(self.config["model_params"])
-        if "checkpoint" in how:
-            how["checkpoint"] = self.home.pretrained(how["checkpoint"])
-        model = build_model(self.config["model"], *self.corpus.form, **how)
-        return Learner(
-            model,
-            partial(Features, self.corpus, store=self.store, fold=fold),
-            params,
-            epochs=self.job["epochs"],
-            metric=self.job["metric"],
-            device="cuda" if self.config["gpus"] else "cpu",
-        )
 
     def _keep_best(self, learner: Learner | CrossValidation) -> None:
         """Keep the weights of the best epoch on validation, where a model is to come of it."""
