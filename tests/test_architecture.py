@@ -19,15 +19,17 @@ FLOORS = [
     {"closing", "detach", "driver"},
     {"inference"},
     {"tuning", "tracking"},
+    {"costs"},
     {"space", "reporting"},
-    {"models", "training"},
+    {"training"},
+    {"models"},
     {"features"},
     {"data.datasets", "data.synthesis"},
     {"data"},
     {"run_copy"},
     {"run_folder"},
     {"cached", "cli", "folders", "publish"},
-    {"errors", "signals", "signatures"},
+    {"environment", "errors", "signals", "signatures"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

@@ -11,6 +11,7 @@ from tune_audio.cached import in_use, most_bytes
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
+from tune_audio.environment import prepare
 from tune_audio.errors import UserError
 from tune_audio.folders import cache_folder, network_file_system
 from tune_audio.publish import publish_text
@@ -24,7 +25,6 @@ from tune_audio.space import SearchSpace
 from tune_audio.tracking.mirror import Mirror, Status
 from tune_audio.training.metrics import direction
 from tune_audio.tuning.demo import is_demonstration
-from tune_audio.tuning.environment import prepare
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
+from tune_audio.costs.packing import Packing
 from tune_audio.space import SearchSpace
 from tune_audio.tuning import cluster
 from tune_audio.tuning.family_study import Plan
-from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.searcher import MOST_WAITING, StudySearcher
 from tune_audio.tuning.storage import Storage
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tune_audio.costs.measure import Measurement, Prefix
 from tune_audio.data.corpus import Corpus
 from tune_audio.space import SearchSpace
 from tune_audio.tuning import study
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.gpus import pack
-from tune_audio.tuning.measure import Measurement, Prefix
 from tune_audio.tuning.storage import Storage
 
 GB = 10**9

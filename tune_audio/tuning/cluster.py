@@ -13,9 +13,9 @@ from typing import Any
 import click
 import ray
 
+from tune_audio.costs.packing import Node
+from tune_audio.environment import WORKERS, joins_cluster, prepare
 from tune_audio.errors import UserError
-from tune_audio.tuning.environment import WORKERS, joins_cluster, prepare
-from tune_audio.tuning.packing import Node
 
 Need = Mapping[str, float]  # of one trial: {"CPU": 1, "GPU": 0.25}
 NODES_SECONDS = 1.0  # what is known of the machines is asked for anew after this time

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from tune_audio.costs.forecast_tables import show_forecast
+from tune_audio.costs.outline import outline
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.progress import tracking
 from tune_audio.features.store import FeatureStore
@@ -19,9 +21,7 @@ from tune_audio.reporting.values import format_value
 from tune_audio.space import Family, SearchSpace
 from tune_audio.training.complexity import parameter_counts
 from tune_audio.tuning.check import check_models
-from tune_audio.tuning.forecast_tables import show_forecast
 from tune_audio.tuning.measured_space import measure_space, to_fetch
-from tune_audio.tuning.outline import outline
 from tune_audio.tuning.samplers import example_configuration
 
 Configurations = dict[str, list[dict[str, Any]]]  # of each family

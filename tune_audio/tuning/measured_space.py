@@ -6,18 +6,18 @@ from typing import Literal
 
 import torch
 
+from tune_audio.costs.apart import Answer, Key, Request, measure_apart
+from tune_audio.costs.duration import Work, least_epochs
+from tune_audio.costs.family_costs import SMALL, Configuration, FamilyCosts
+from tune_audio.costs.forecast import FamilyForecast, Forecast
+from tune_audio.costs.measure import Measurement
+from tune_audio.costs.packing import Node, share_of_gpu
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import usable_cpus
 from tune_audio.data.progress import Track
 from tune_audio.features.store import FeatureStore
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.parameters import model_parameters
-from tune_audio.tuning.apart import Answer, Key, Request, measure_apart
-from tune_audio.tuning.costs import SMALL, Configuration, FamilyCosts
-from tune_audio.tuning.duration import Work, least_epochs
-from tune_audio.tuning.forecast import FamilyForecast, Forecast
-from tune_audio.tuning.measure import Measurement
-from tune_audio.tuning.packing import Node, share_of_gpu
 from tune_audio.tuning.samplers import likely_configurations
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from tune_audio.costs.packing import Packing
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.tuning.cluster import Slots
-from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.storage import Storage
 
 # A worker that dies (killed for memory, its node lost) is started again this many times.

@@ -22,6 +22,7 @@ from ray.tune import (
     TuneConfig,
 )
 
+from tune_audio.costs.packing import Packing
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
@@ -30,7 +31,6 @@ from tune_audio.space.domains import Choice, Fixed
 from tune_audio.tuning.cluster import check_needs, start_ray
 from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.gpus import asked_gpus, pack
-from tune_audio.tuning.packing import Packing
 from tune_audio.tuning.scheduler import StudyScheduler
 from tune_audio.tuning.searcher import RESTARTS, StudySearcher
 from tune_audio.tuning.storage import Storage

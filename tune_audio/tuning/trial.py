@@ -19,9 +19,9 @@ from tune_audio.features.store import FeatureStore
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation
 from tune_audio.training.learner import DivergedError, Learner
+from tune_audio.training.learners import make_learner
 from tune_audio.tuning.final_test import MODEL, final_test
 from tune_audio.tuning.hosts import find_home
-from tune_audio.tuning.learners import make_learner
 
 CHECKPOINT = "checkpoint.pt"
 

@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tune_audio.costs.packing import Node
 from tune_audio.space import Search
-from tune_audio.tuning.packing import Node
 
 DRAWS = 20
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from tune_audio import __version__
+from tune_audio.costs.measure import Measurement
 from tune_audio.data.corpus import Corpus
 from tune_audio.publish import publish_text
-from tune_audio.tuning.measure import Measurement
 
 FILE = "measurement.json"
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from tune_audio.costs.gauges import Clock, CpuMemory, GpuMemory, Memory
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.pipeline import PREFIX_SECONDS, Features
 from tune_audio.features.store import SHARD_ROWS, Compute, Entry, FeatureStore
 from tune_audio.training.folds import CrossValidation
 from tune_audio.training.learner import EVALUATION_BATCH, Learner
-from tune_audio.tuning.gauges import Clock, CpuMemory, GpuMemory, Memory
-from tune_audio.tuning.learners import make_learner
+from tune_audio.training.learners import make_learner
 
 # A first batch through a prefix that took longer counts: what it set up was little of it.
 SLOW_SECONDS = 2.0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tune_audio.tuning.packing import MOST_ON_A_GPU, RAY_UNITS, Node, Packing, one_of, raised
-from tune_audio.tuning.packing import share_of_gpu as share
+from tune_audio.costs.packing import MOST_ON_A_GPU, RAY_UNITS, Node, Packing, one_of, raised
+from tune_audio.costs.packing import share_of_gpu as share
 
 GB = 10**9
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import nn
 
+from tune_audio.costs.duration import Work, makespan
+from tune_audio.costs.measure import Measurement
+from tune_audio.costs.packing import Node
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.pipeline import Features, StoredView
 from tune_audio.features.prefix import split_model
@@ -16,9 +19,6 @@ from tune_audio.space import Family
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import assign_folds
 from tune_audio.training.train_params import TrainParams
-from tune_audio.tuning.duration import Work, makespan
-from tune_audio.tuning.measure import Measurement
-from tune_audio.tuning.packing import Node
 
 # What Ray, the database and the display take besides the epochs themselves.
 SECONDS_A_TRIAL = 0.3

@@ -6,9 +6,9 @@ import numpy as np
 import optuna
 import pytest
 
+from tune_audio.costs.duration import Work, least_epochs, makespan
+from tune_audio.costs.packing import Node
 from tune_audio.space import Search
-from tune_audio.tuning.duration import Work, least_epochs, makespan
-from tune_audio.tuning.packing import Node
 from tune_audio.tuning.samplers import make_pruner
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tune_audio.costs.measure import Measurement, measure
 from tune_audio.data.corpus import Corpus
+from tune_audio.environment import prepare_workers
 from tune_audio.errors import UserError
-from tune_audio.tuning.environment import prepare_workers
-from tune_audio.tuning.measure import Measurement, measure
 
 
 @dataclass(frozen=True)

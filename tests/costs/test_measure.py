@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from tune_audio.costs.apart import Request, measure_apart
+from tune_audio.costs.family_costs import FamilyCosts
+from tune_audio.costs.measure import Measurement, measure
+from tune_audio.costs.remembered import Remembered, key_of
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.store import FeatureStore
 from tune_audio.space import SearchSpace
+from tune_audio.training.learners import make_learner
 from tune_audio.training.train_params import TrainParams
-from tune_audio.tuning.apart import Request, measure_apart
-from tune_audio.tuning.costs import FamilyCosts
-from tune_audio.tuning.learners import make_learner
-from tune_audio.tuning.measure import Measurement, measure
-from tune_audio.tuning.remembered import Remembered, key_of
 
 JOB = {"epochs": 3, "metric": "val/accuracy", "folds": None}
 
@@ -124,7 +124,7 @@ def test_running_out_of_gpu_memory_is_an_answer(tone_corpus, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("tune_audio.tuning.measure.make_learner", full)
+    monkeypatch.setattr("tune_audio.costs.measure.make_learner", full)
     m = measured(tone_corpus, configuration(), memory=FakeMemory())
     assert m == Measurement("H0", 80 * 10**9, out_of_memory=True)
 

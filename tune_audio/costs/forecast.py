@@ -4,10 +4,10 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tune_audio.tuning.costs import FamilyCosts
-from tune_audio.tuning.duration import Work, makespan
-from tune_audio.tuning.measure import Measurement
-from tune_audio.tuning.packing import Node
+from tune_audio.costs.duration import Work, makespan
+from tune_audio.costs.family_costs import FamilyCosts
+from tune_audio.costs.measure import Measurement
+from tune_audio.costs.packing import Node
 
 # Until Ray and its workers have started and imported torch and the models.
 SECONDS_TO_START = 12.0
