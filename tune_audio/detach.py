@@ -1,11 +1,11 @@
 """A search in the background of this machine: a closed terminal or a lost ssh does not end it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -21,7 +21,7 @@ def start_detached(run: RunFolder, arguments: Sequence[str]) -> int:
     What it says goes to the run's log, and until it is under way here, too. The exit code is 0, or
     its own where it ends before that.
     """
-    fresh = not run.space.exists()
+    fresh = not run.path.exists()
     run.path.mkdir(parents=True, exist_ok=True)
     with open(run.log, "w") as log:
         process = subprocess.Popen(
@@ -39,9 +39,7 @@ def start_detached(run: RunFolder, arguments: Sequence[str]) -> int:
     tell(run.log, said)
     if code is not None:
         if fresh and not run.space.exists():  # it was never begun
-            run.log.unlink()
-            with suppress(OSError):
-                run.path.rmdir()
+            shutil.rmtree(run.path)
         return code
     click.echo(f"\nThe search goes on in the background of this machine, as process {process.pid}:")
     click.echo(f"  python -m tune_audio.watch {run.name}   see how far it is, from here or later")

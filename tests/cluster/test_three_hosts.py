@@ -157,8 +157,10 @@ def test_a_search_outlives_a_host_and_its_driver(lab: Lab):
     )
     reported, saved = story.rows()[lost], story.checkpoint(lost)
     lab.kill(LOST)
-    story.tell(f"{LOST} is lost with {lost} after epoch {len(reported)}; {JOINS} is switched on")
+    time.sleep(1)  # what it had said is heard
     assert len(saved) >= len(reported) - 2  # one on its way, one that did not wait for it
+    reported = story.rows()[lost]
+    story.tell(f"{LOST} is lost with {lost} after epoch {len(reported)}; {JOINS} is switched on")
     # How long it takes to join is not to matter: the others stand still. The head does so until the
     # lost trial has gone on, which therefore needs its checkpoint on a host that never had it.
     for host in (HEAD, STAYS):

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune import RunConfig, TuneConfig
 from ray.tune.search import Searcher
 
-from tune_audio.tuning import study
+from tune_audio.tuning import gpus, study
 from tune_audio.tuning.cluster import Slots
 from tune_audio.tuning.trial import AudioTrial
 
@@ -36,6 +36,7 @@ def run_in_this_process(patch: Callable[[Any, str, Any], None] = setattr) -> Non
     patch(study, "check_needs", lambda needs, may_grow: None)
     patch(study, "serve", lambda written, read: nullcontext())
     patch(Slots, "of", lambda slots, need: 1)
+    patch(gpus, "machines", lambda: [{"CPU": 1}])
     patch(study.ray, "cluster_resources", lambda: {"CPU": 1})
     patch(study.tune, "with_parameters", lambda trainable, job: job)
     patch(study.tune, "with_resources", lambda trainable, resources: trainable)

@@ -20,7 +20,7 @@ LAPTOP, GPU_BOX, HEAD = {"CPU": 2}, {"CPU": 8, "GPU": 1}, {"CPU": 0}
 def machines(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """The machines there are; a test changes them."""
     there: list[dict] = []
-    monkeypatch.setattr(cluster, "_machines", lambda: there)
+    monkeypatch.setattr(cluster, "machines", lambda: there)
     monkeypatch.setattr(cluster, "NODES_SECONDS", -1)  # always as they are now
     return there
 

@@ -6,10 +6,12 @@ import pytest
 from click.testing import CliRunner, Result
 from make_audio import make_class_folder, make_speech_commands
 
+from tune_audio.costs.measure import Measurement, Prefix
 from tune_audio.data import load as load_module
 from tune_audio.data.synthesis.environment import make_esc50, make_fsd50k
 from tune_audio.errors import UserError
 from tune_audio.search import search
+from tune_audio.tuning import measured_space
 
 SPACES = {
     "speech4": ("speech_commands", "lstm_cnn"),
@@ -46,6 +48,19 @@ def dry_run(space: str, root: Path, *changes: str) -> Result:
     return CliRunner().invoke(search, given, standalone_mode=False)
 
 
+@pytest.fixture
+def measured_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured is for tests/test_plan.py; here it is of the largest spaces there are."""
+
+    def answers(requests, at_once):
+        for key, request in requests.items():
+            prefixes = dict.fromkeys(["none", *request.augments], Prefix(1e-4, 100))
+            yield key, Measurement("cpu", None, 10**9, 1e-3, 1e-3, 0.1, prefixes)
+
+    monkeypatch.setattr(measured_space, "measure_apart", answers)
+
+
+@pytest.mark.usefixtures("measured_in_no_time")
 @pytest.mark.parametrize("space", SPACES)
 def test_what_can_be_run(space, roots, tmp_path):
     done = dry_run(space, roots[SPACES[space][0]])

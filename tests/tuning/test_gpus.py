@@ -9,7 +9,7 @@ import pytest
 from tune_audio.costs.measure import Measurement, Prefix
 from tune_audio.data.corpus import Corpus
 from tune_audio.space import SearchSpace
-from tune_audio.tuning import study
+from tune_audio.tuning import gpus, study
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.gpus import pack
 from tune_audio.tuning.storage import Storage
@@ -76,6 +76,17 @@ def packed(tmp_path: Path, corpus: Corpus, measure, gpus: float | str = "auto", 
     return {family: need["GPU"] for family, need in found.items()}, told
 
 
+@pytest.fixture
+def measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process: one of Ray's own a measurement is seconds."""
+    import ray
+
+    def start(task, measure):
+        return ray.put(gpus._run(measure, task.config, dict(task.job), task.costs.augments))
+
+    monkeypatch.setattr(gpus._Task, "start", start)
+
+
 def calls(tmp_path: Path) -> list[str]:
     return sorted(mark.read_text() for mark in (tmp_path / "features").glob("*"))
 
@@ -88,20 +99,20 @@ def test_a_family_gets_the_part_that_it_needs_and_what_was_asked_for_stays(tone_
     assert told[1:] == ["models.small: 0.1666 of a GPU a trial, of which it took 10.0 GB"]
 
 
-def test_what_was_measured_is_remembered(tone_corpus, tmp_path):
+def test_what_was_measured_is_remembered(tone_corpus, tmp_path, measured_here):
     first, _ = packed(tmp_path, tone_corpus, measured_as(on_gpu(), ON_CPU))
     again, told = packed(tmp_path, tone_corpus, measured_as(on_gpu(peak_bytes=GB), ON_CPU))
     assert again == first and len(calls(tmp_path)) == 2 and len(told) == 1
 
 
-def test_a_head_runs_without_a_gpu_where_that_is_as_quick(tone_corpus, tmp_path):
+def test_a_head_runs_without_a_gpu_where_that_is_as_quick(tone_corpus, tmp_path, measured_here):
     slow = on_gpu(train_seconds=1.0)
     shares, told = packed(tmp_path, tone_corpus, measured_as(slow, ON_CPU))
     assert shares["small"] == 0.0
     assert "runs without a GPU" in told[-1] or "run without a GPU" in told[-1]
 
 
-def test_a_measurement_that_runs_out_of_memory_is_a_whole_gpu_and_said(tone_corpus, tmp_path):
+def test_a_measurement_out_of_memory_is_a_whole_gpu_and_said(tone_corpus, tmp_path, measured_here):
     measure = measured_as(Measurement("H0", 80 * GB, out_of_memory=True), ON_CPU)
     shares, told = packed(tmp_path, tone_corpus, measure)
     assert shares["small"] == 1.0 and "too much" in told[1]
@@ -124,7 +135,7 @@ def test_nothing_is_measured_where_gpus_were_asked_for(tone_corpus, tmp_path):
 
 
 def test_nothing_is_measured_where_there_is_no_gpu(tone_corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("tune_audio.tuning.gpus._nodes", lambda: [{"Resources": {"CPU": 2.0}}])
+    monkeypatch.setattr(gpus, "machines", lambda: [{"CPU": 2.0}])
     _, told = packed(tmp_path, tone_corpus, measured_as(on_gpu()))
     assert calls(tmp_path) == [] == told
 

@@ -49,10 +49,10 @@ def check_needs(needs: Mapping[str, Need], *, may_grow: bool) -> None:
     needs: family to CPUs and GPUs of a trial. may_grow: tell it, for machines may be added.
     Raises UserError where none can be.
     """
-    machines = _machines()
-    there = " or ".join(sorted({_amounts(machine) for machine in machines}))
+    known = machines()
+    there = " or ".join(sorted({_amounts(machine) for machine in known}))
     for family, need in needs.items():
-        if any(all(m.get(name, 0) >= n for name, n in need.items()) for m in machines):
+        if any(all(m.get(name, 0) >= n for name, n in need.items()) for m in known):
             continue
         problem = (
             f"models.{family}: a trial needs {_amounts(need)}, and the machines here have {there}"
@@ -69,7 +69,8 @@ def _amounts(resources: Need) -> str:
     return f"{resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs"
 
 
-def _machines() -> list[Need]:
+def machines() -> list[Need]:
+    """What each machine of the cluster has, as Ray names it: {"CPU": 8, "GPU": 1, ...}."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
@@ -82,6 +83,6 @@ class Slots:
     def of(self, need: Need) -> int:
         """The trials for which there is room when nothing else runs."""
         if time.monotonic() - self._asked > NODES_SECONDS:
-            self._asked, self._known = time.monotonic(), _machines()
+            self._asked, self._known = time.monotonic(), machines()
         nodes = (Node(m.get("CPU", 0), int(m.get("GPU", 0))) for m in self._known)
         return sum(node.slots(need["CPU"], need["GPU"]) for node in nodes)

@@ -16,6 +16,7 @@ from tune_audio.costs.remembered import Remembered, key_of
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.store import FeatureStore
 from tune_audio.space import Family, Search
+from tune_audio.tuning.cluster import machines
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.hosts import find_home
 from tune_audio.tuning.samplers import likely_configurations
@@ -166,10 +167,7 @@ def _on_cpu_instead(
         if isinstance(found, str) or found.out_of_memory:
             return False
     assert isinstance(on_cpu, Measurement) and isinstance(on_gpu, Measurement)
-    nodes = [
-        Node(node["Resources"].get("CPU", 0), int(node["Resources"].get("GPU", 0)))
-        for node in _nodes()
-    ]
+    nodes = [Node(m.get("CPU", 0), int(m.get("GPU", 0))) for m in machines()]
     cpu_seconds, gpu_seconds = task.costs.seconds_without_and_with(
         on_cpu, on_gpu, task.cpus, share, nodes
     )
@@ -182,15 +180,11 @@ def _on_cpu_instead(
     return True
 
 
-def _nodes() -> list[Mapping[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
 def _kinds_of_gpus() -> list[str]:
     """The kinds of GPUs in the cluster as resources of Ray, "GPU" where it cannot tell."""
     found: dict[str, None] = {}
-    for node in _nodes():
-        if node["Resources"].get("GPU", 0):
-            named = [name for name in node["Resources"] if name.startswith(ACCELERATOR)]
+    for machine in machines():
+        if machine.get("GPU", 0):
+            named = [name for name in machine if name.startswith(ACCELERATOR)]
             found[named[0] if named else "GPU"] = None
     return list(found)
