@@ -27,7 +27,7 @@ from transformers import (
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
 from tune_audio.features.augment import augment
-from tune_audio.folders import cache_folder
+from tune_audio.machine.folders import cache_folder
 from tune_audio.space import load_space
 
 CLASSES = {

@@ -28,8 +28,9 @@ FLOORS = [
     {"data"},
     {"run_copy"},
     {"run_folder"},
-    {"cached", "cli", "folders", "publish"},
-    {"environment", "errors", "signals", "signatures"},
+    {"cli"},
+    {"machine"},
+    {"errors", "signatures"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

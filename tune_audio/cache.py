@@ -8,10 +8,10 @@ import re
 import click
 from rich.table import Table
 
-from tune_audio.cached import KINDS, Entry, age, entries, human, remove
 from tune_audio.cli import CONTEXT, debug_option, main, make_console
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder
+from tune_audio.machine.cached import KINDS, Entry, age, entries, human, remove
+from tune_audio.machine.folders import cache_folder
 
 WHAT = {
     "features": "outputs of frozen stages",

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from tune_audio.errors import UserError
-from tune_audio.signals import Signals
+from tune_audio.machine.signals import Signals
 
 INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
 LOG_COLUMNS = 150  # of a log or a pipe: as wide as the tables are

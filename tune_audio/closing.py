@@ -5,8 +5,8 @@ from functools import partial
 
 from rich.console import Console
 
-from tune_audio.cached import KINDS, entries, human
-from tune_audio.folders import cache_folder
+from tune_audio.machine.cached import KINDS, entries, human
+from tune_audio.machine.folders import cache_folder
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import list_spaces
 

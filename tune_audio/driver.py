@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tune_audio.cached import in_use, most_bytes
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
-from tune_audio.environment import prepare
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder, network_file_system
-from tune_audio.publish import publish_text
+from tune_audio.machine.cached import in_use, most_bytes
+from tune_audio.machine.environment import prepare
+from tune_audio.machine.folders import cache_folder, network_file_system
+from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.markdown import note
 from tune_audio.reporting.progress import Progress
 from tune_audio.reporting.ranking import Ranking

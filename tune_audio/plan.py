@@ -5,7 +5,6 @@ python -m tune_audio.plan --space speech4 --data FOLDER --workers 4
 
 import click
 
-from tune_audio.cached import most_bytes
 from tune_audio.cli import (
     CONTEXT,
     cache_gb_option,
@@ -23,7 +22,8 @@ from tune_audio.cli import (
     trials_option,
 )
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder
+from tune_audio.machine.cached import most_bytes
+from tune_audio.machine.folders import cache_folder
 from tune_audio.space import load_space
 from tune_audio.tuning.resolve import prepared
 

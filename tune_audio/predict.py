@@ -29,12 +29,12 @@ from tune_audio.data.datasets.kaggle_speech import submission_clips
 from tune_audio.data.datasets.silence import SILENCE
 from tune_audio.data.progress import tracking
 from tune_audio.errors import UserError
-from tune_audio.folders import runs_folder
 from tune_audio.inference.classifier import Classifier
 from tune_audio.inference.find import find_model
 from tune_audio.inference.recordings import predict_files
 from tune_audio.inference.thresholds import Thresholds, twelve
-from tune_audio.publish import publish_text
+from tune_audio.machine.folders import runs_folder
+from tune_audio.machine.publish import publish_text
 
 PATH = click.Path(path_type=Path)
 SHOWN = 40  # rows on a terminal; --output has all

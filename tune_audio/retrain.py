@@ -19,7 +19,7 @@ from tune_audio.cli import (
 from tune_audio.data.corpus import Corpus
 from tune_audio.driver import Driver, open_data
 from tune_audio.errors import UserError
-from tune_audio.folders import runs_folder
+from tune_audio.machine.folders import runs_folder
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.tables import retrain_table
 from tune_audio.run_folder import RunFolder

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from pyarrow import ArrowException, fs
 
 from tune_audio.errors import UserError
-from tune_audio.publish import publish_text, published_folder
+from tune_audio.machine.publish import publish_text, published_folder
 from tune_audio.run_folder import LATEST, RunFolder
 
 SECONDS = 30.0  # between two looks at what is new: the most that a lost machine loses

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from tune_audio.errors import UserError
-from tune_audio.publish import publish_text
+from tune_audio.machine.publish import publish_text
 
 LATEST = "latest"  # names the run that was started or gone on with last
 

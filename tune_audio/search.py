@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from tune_audio.cached import most_bytes
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
@@ -36,8 +35,9 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.detach import start_detached
 from tune_audio.driver import Driver, open_data
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder, runs_folder
-from tune_audio.publish import publish_text
+from tune_audio.machine.cached import most_bytes
+from tune_audio.machine.folders import cache_folder, runs_folder
+from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.files import write_best, write_leaderboard
 from tune_audio.reporting.tables import best_by_tables, leaderboard
 from tune_audio.retrain import retrain_best

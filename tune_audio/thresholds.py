@@ -24,7 +24,6 @@ from tune_audio.data.datasets.silence import SILENCE
 from tune_audio.data.load import load_corpus
 from tune_audio.data.progress import tracking
 from tune_audio.errors import UserError
-from tune_audio.folders import cache_folder, runs_folder
 from tune_audio.inference.classifier import BATCH, Classifier
 from tune_audio.inference.find import find_model
 from tune_audio.inference.thresholds import (
@@ -35,7 +34,8 @@ from tune_audio.inference.thresholds import (
     tune_thresholds,
     twelve,
 )
-from tune_audio.publish import publish_text
+from tune_audio.machine.folders import cache_folder, runs_folder
+from tune_audio.machine.publish import publish_text
 from tune_audio.space import load_space
 from tune_audio.space.yaml_text import read_yaml
 

@@ -10,7 +10,7 @@ import click
 from tune_audio.cli import CONTEXT, debug_option, main
 from tune_audio.detach import POLL_SECONDS, tell
 from tune_audio.errors import UserError
-from tune_audio.folders import runs_folder
+from tune_audio.machine.folders import runs_folder
 from tune_audio.run_folder import LATEST, RunFolder
 
 

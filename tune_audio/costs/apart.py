@@ -9,8 +9,8 @@ from typing import Any
 
 from tune_audio.costs.measure import Measurement, measure
 from tune_audio.data.corpus import Corpus
-from tune_audio.environment import prepare_workers
 from tune_audio.errors import UserError
+from tune_audio.machine.environment import prepare_workers
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from tune_audio.cached import human
 from tune_audio.costs.forecast import SECONDS_TO_START, Forecast, Span
 from tune_audio.costs.outline import Outline
 from tune_audio.data.corpus import Corpus
+from tune_audio.machine.cached import human
 from tune_audio.space import SearchSpace
 
 UNITS = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "h"), (100, 60, "min"), (0, 1, "s"))

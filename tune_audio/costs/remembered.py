@@ -12,7 +12,7 @@ import torch
 from tune_audio import __version__
 from tune_audio.costs.measure import Measurement
 from tune_audio.data.corpus import Corpus
-from tune_audio.publish import publish_text
+from tune_audio.machine.publish import publish_text
 
 FILE = "measurement.json"
 

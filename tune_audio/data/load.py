@@ -13,7 +13,6 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from filelock import FileLock, Timeout
 
-from tune_audio.cached import entries, make_room
 from tune_audio.data import DATASETS
 from tune_audio.data.clips import Listing
 from tune_audio.data.content import content_key, describe, recordings, status_of
@@ -23,7 +22,8 @@ from tune_audio.data.progress import say, tracking
 from tune_audio.data.selection import Selection, check_coverage, select_clips
 from tune_audio.data.windows import check_windows
 from tune_audio.errors import UserError
-from tune_audio.publish import publish_text, published_folder
+from tune_audio.machine.cached import entries, make_room
+from tune_audio.machine.publish import publish_text, published_folder
 
 SHOWN_BAD_FILES = 3
 SampleRate = Annotated[int, Ge(4_000), Le(192_000)]

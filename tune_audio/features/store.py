@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from tune_audio.publish import publish_text
+from tune_audio.machine.publish import publish_text
 
 SHARD_ROWS = 128
 RESERVED = "reserved_bytes"

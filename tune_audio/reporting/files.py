@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tune_audio.publish import publish_text
+from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import ENDED
 

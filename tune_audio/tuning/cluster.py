@@ -14,8 +14,8 @@ import click
 import ray
 
 from tune_audio.costs.packing import Node
-from tune_audio.environment import WORKERS, joins_cluster, prepare
 from tune_audio.errors import UserError
+from tune_audio.machine.environment import WORKERS, joins_cluster, prepare
 
 Need = Mapping[str, float]  # of one trial: {"CPU": 1, "GPU": 0.25}
 NODES_SECONDS = 1.0  # what is known of the machines is asked for anew after this time

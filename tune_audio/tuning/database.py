@@ -6,7 +6,7 @@ from pathlib import Path
 import optuna
 import sqlalchemy
 
-from tune_audio.folders import network_file_system
+from tune_audio.machine.folders import network_file_system
 
 
 def open_database(path: Path) -> optuna.storages.RDBStorage:

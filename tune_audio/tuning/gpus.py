@@ -8,13 +8,13 @@ from typing import Any
 import ray
 from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
-from tune_audio.cached import human
 from tune_audio.costs.family_costs import SMALL, FamilyCosts
 from tune_audio.costs.measure import Measurement, measure
 from tune_audio.costs.packing import Node, share_of_gpu
 from tune_audio.costs.remembered import Remembered, key_of
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.store import FeatureStore
+from tune_audio.machine.cached import human
 from tune_audio.space import Family, Search
 from tune_audio.tuning.cluster import machines
 from tune_audio.tuning.family_study import Plan

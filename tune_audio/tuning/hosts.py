@@ -17,10 +17,10 @@ from typing import Any
 import ray
 from filelock import FileLock
 
-from tune_audio.cached import entries, in_use, make_room, most_bytes
 from tune_audio.features.store import FeatureStore
-from tune_audio.folders import cache_folder
-from tune_audio.publish import published_folder
+from tune_audio.machine.cached import entries, in_use, make_room, most_bytes
+from tune_audio.machine.folders import cache_folder
+from tune_audio.machine.publish import published_folder
 from tune_audio.tuning.files import Sending, Served, fetch, send
 
 # What a trial's checkpoints may take of the network on average: a head's travels every epoch, a

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from tune_audio.data.datasets.unzip import unzip
 from tune_audio.data.progress import DownloadBar, say
 from tune_audio.errors import UserError
-from tune_audio.publish import published_folder
+from tune_audio.machine.publish import published_folder
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 60

@@ -19,7 +19,7 @@ from tune_audio.data.datasets.esc50 import CLIP_SECONDS, COLUMNS, FOLDS, META
 from tune_audio.data.datasets.fsd50k import TRUTH
 from tune_audio.data.synthesis import SAMPLE_RATE, sounds
 from tune_audio.data.synthesis.rooms import brown, microphone, pink, unit_power, white
-from tune_audio.publish import published_folder
+from tune_audio.machine.publish import published_folder
 
 OFFICIAL_RATE = 44_100  # of both sets
 Sound = Callable[[Generator, Generator, float], np.ndarray]

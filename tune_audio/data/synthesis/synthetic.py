@@ -23,7 +23,7 @@ from tune_audio.data.synthesis import SAMPLE_RATE, rooms
 from tune_audio.data.synthesis.espeak import Espeak, loader
 from tune_audio.data.synthesis.speakers import Cast, Speaker
 from tune_audio.errors import UserError
-from tune_audio.publish import published_folder
+from tune_audio.machine.publish import published_folder
 
 # Core words first, in the order of the data set's README
 # fmt: off

@@ -1,6 +1,6 @@
 import pytest
 
-from tune_audio.publish import publish_text, published_folder
+from tune_audio.machine.publish import publish_text, published_folder
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tune_audio.cache import cache
-from tune_audio.cached import KINDS, entries, in_use, make_room, remove
 from tune_audio.errors import UserError
+from tune_audio.machine.cached import KINDS, entries, in_use, make_room, remove
 
 KEYS = [f"{n:032x}" for n in range(4)]
 
@@ -56,7 +56,7 @@ def test_room_is_made_by_what_was_not_used_for_the_longest_time(filled: Path) ->
 
 def test_what_another_process_uses_stays_and_goes_once_it_was_killed(filled: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from tune_audio.cached import in_use\n"
+        "import sys, time; from pathlib import Path; from tune_audio.machine.cached import in_use\n"
         "with in_use(Path(sys.argv[1])):\n    print('in use', flush=True); time.sleep(60)"
     )
     oldest = entries(filled, ["corpora"])[0]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tune_audio.folders import cache_folder, network_file_system, runs_folder
+from tune_audio.machine.folders import cache_folder, network_file_system, runs_folder
 
 
 def test_the_environment_names_the_cache():

@@ -1,0 +1,1 @@
+"""This machine: its folders and cache, files put in place whole, signals, the environment."""
