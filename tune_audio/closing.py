@@ -10,6 +10,9 @@ from tune_audio.machine.folders import cache_folder
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import list_spaces
 
+# MLflow's page begins with its view for language models, unless its address says otherwise.
+MLFLOW_PAGE = "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
+
 
 def say_where(run: RunFolder, space: str, console: Console) -> None:
     """Where everything of a search lies, and what to try next. space: the name of its space."""
@@ -24,7 +27,8 @@ def say_where(run: RunFolder, space: str, console: Console) -> None:
     say(f"In {cache}, for the next one: {human(of_kind.total())} ({largest})")
     say("Next:")
     say("  python -m tune_audio.cache --clear                          free that room")
-    say("  mlflow ui                                                   all runs, in a browser")
+    say("  mlflow ui                                                   all runs, in a browser:")
+    say(f"      {MLFLOW_PAGE}")
     say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
     say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")
     if others := [name for name in list_spaces() if name not in (space, "own")]:

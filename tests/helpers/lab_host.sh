@@ -20,6 +20,8 @@ layer() { # FOLDER
     mount -t overlay -o "lowerdir=$1,upperdir=$own/up,workdir=$own/work" overlay "$top/all$1"
 }
 layer /
+for folder in tmp var/tmp run; do mount -t tmpfs -o size=1g,mode=1777 tmpfs "$top/all/$folder"; done
+# Below /tmp the checkout and its Python are hidden now; elsewhere they may be a mount of their own.
 for folder in "$project" "$venv" "$(dirname "$(dirname "$(readlink -f "$venv/bin/python")")")"; do
     test -n "$(ls -A "$top/all$folder" 2>/dev/null)" || layer "$folder"
 done
@@ -31,7 +33,6 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 mount --bind dev/pts/ptmx dev/ptmx
 mount --rbind /sys sys
 mount -t proc proc proc
-for folder in tmp var/tmp run; do mount -t tmpfs -o size=1g,mode=1777 tmpfs "$folder"; done
 
 # A home of its own, with nothing in it but who may log in; on the laptop what logs in.
 sed -i "s#^root:.*#root:x:0:0:root:$home:/bin/bash#" etc/passwd

@@ -16,6 +16,17 @@ from tune_audio.tuning.storage import Storage
 LAPTOP, GPU_BOX, HEAD = {"CPU": 2}, {"CPU": 8, "GPU": 1}, {"CPU": 0}
 
 
+@pytest.mark.parametrize(
+    ("file", "promised"), [("aws.yaml", True), ("gcp.yaml", True), ("onprem.yaml", False)]
+)
+def test_gpus_that_a_cluster_s_file_promises(file: str, promised: bool):
+    assert cluster.gpus_may_come(Path(__file__).parents[2] / "cluster" / file) == promised
+
+
+def test_a_machine_that_nobody_has_set_up_promises_nothing(tmp_path: Path):
+    assert not cluster.gpus_may_come(tmp_path / "ray_bootstrap_config.yaml")
+
+
 @pytest.fixture
 def machines(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """The machines there are; a test changes them."""

@@ -16,6 +16,7 @@ import ray
 from tune_audio.costs.packing import Node
 from tune_audio.errors import UserError
 from tune_audio.machine.environment import WORKERS, joins_cluster, prepare
+from tune_audio.space.yaml_text import read_yaml
 
 Need = Mapping[str, float]  # of one trial: {"CPU": 1, "GPU": 0.25}
 NODES_SECONDS = 1.0  # what is known of the machines is asked for anew after this time
@@ -72,6 +73,18 @@ def _amounts(resources: Need) -> str:
 def machines() -> list[Need]:
     """What each machine of the cluster has, as Ray names it: {"CPU": 8, "GPU": 1, ...}."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def gpus_may_come(config: Path | None = None) -> bool:
+    """Whether the cluster's file lists machines with GPUs, which come once trials wait for them.
+
+    config: what `ray up` has left on the head, where the driver runs; it is there by default.
+    """
+    config = config or Path.home() / "ray_bootstrap_config.yaml"
+    if not config.exists():
+        return False
+    kinds = read_yaml(config.read_text(), str(config)).get("available_node_types", {})
+    return any(kind.get("resources", {}).get("GPU", 0) for kind in kinds.values())
 
 
 class Slots:

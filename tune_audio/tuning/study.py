@@ -13,12 +13,10 @@ import click
 import ray
 from ray import tune
 from ray.tune import (
-    Callback,
     CheckpointConfig,
     FailureConfig,
     PlacementGroupFactory,
     RunConfig,
-    Stopper,
     TuneConfig,
 )
 
@@ -28,15 +26,16 @@ from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
-from tune_audio.tuning.cluster import check_needs, start_ray
+from tune_audio.tuning.callbacks import Trouble, Watch, clear_up
+from tune_audio.tuning.cluster import check_needs, gpus_may_come, start_ray
 from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.gpus import asked_gpus, pack
 from tune_audio.tuning.scheduler import StudyScheduler
 from tune_audio.tuning.searcher import RESTARTS, StudySearcher
 from tune_audio.tuning.storage import Storage
-from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
+from tune_audio.tuning.trial import AudioTrial
 
-HOST_LOST = "node has died"  # Ray's words for why it has lost an actor
+UNSEEN_SHARE = 0.25  # of a GPU that is still to join: there is nothing to measure it on
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,16 @@ class Job:
     test: bool  # a retraining: keep the best weights, test once, save the model
 
 
-def resources(family: Family, search: Search) -> dict[str, float]:
+def resources(family: Family, search: Search, coming: float = 0.0) -> dict[str, float]:
     """CPUs and GPUs of one trial of a family: its own `resources`, else the search's.
 
     Where GPUs are auto it is to have a part of one, if there are any: how much, `pack` finds out.
+    coming: the part where there are none yet.
     """
     cpus = family.resources.get("cpus", search.cpus_per_trial)
     gpus = asked_gpus(family, search)
     if gpus == "auto":
-        gpus = min(1.0, ray.cluster_resources().get("GPU", 0))
+        gpus = min(1.0, ray.cluster_resources().get("GPU", 0)) or coming
     return {"CPU": cpus, "GPU": gpus}
 
 
@@ -89,9 +89,16 @@ def run(
     is kept, and the rest is not given up.
     """
     may_grow = start_ray()
-    needs = {name: resources(plan.family, storage.search) for name, plan in storage.plans.items()}
-    check_needs(needs, may_grow=may_grow)
     say = partial(click.echo, err=True)
+    coming = UNSEEN_SHARE if may_grow and gpus_may_come() else 0.0
+    search, plans = storage.search, storage.plans
+    needs = {name: resources(plan.family, search, coming) for name, plan in plans.items()}
+    if coming and any(need["GPU"] == coming for need in needs.values()):
+        say(
+            f"no GPU has joined the cluster yet: a trial gets {coming:g} of one where its GPUs are "
+            "auto; search.gpus_per_trial says otherwise"
+        )
+    check_needs(needs, may_grow=may_grow)
 
     def configure(record: TrialRecord) -> dict[str, Any]:
         need = packing.begin(record.key, record.family)
@@ -128,7 +135,7 @@ def run(
                 test=test,
             )
         )
-        packing = Packing(pack(needs, storage.plans, storage.search, corpus, job, say=say))
+        packing = Packing(pack(needs, plans, search, corpus, job, say=say))
         searcher = StudySearcher(storage, configure, packing, may_grow=may_grow, say=say)
         _fit(job, searcher, folder, on_change)
     for record in storage.records():  # a driver killed at a trial's end had no time to clear up
@@ -168,11 +175,11 @@ def _fit(
             name="tune",
             storage_path=str(scratch),
             verbose=0,
-            stop=_Trouble(searcher),
+            stop=Trouble(searcher),
             failure_config=FailureConfig(max_failures=RESTARTS),
             # Trials save themselves, where a later process finds it without Ray's help.
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[_Watch(storage, folder, on_change)],
+            callbacks=[Watch(storage, folder, on_change)],
         ),
     ).fit()
     shutil.rmtree(scratch, ignore_errors=True)
@@ -183,69 +190,3 @@ def _folders(families: Iterable[Family]) -> set[str]:
     domains = [domain for family in families for domain in family.domains.values()]
     choices = [v for d in domains if isinstance(d, Fixed | Choice) for v in d.values()]
     return {v for v in choices if isinstance(v, str) and os.path.isabs(v) and os.path.isdir(v)}
-
-
-def clear_up(trial_folder: Path) -> None:
-    """Remove what an ended trial needs no more; the rest is kept: a model, an error."""
-    for file in (trial_folder / CHECKPOINT, *trial_folder.glob(".*.partial")):
-        file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        trial_folder.rmdir()
-
-
-class _Trouble(Stopper):
-    """Stops the run, its trials unfinished, when the surroundings keep one from going on.
-
-    Every other would meet the same.
-    """
-
-    def __init__(self, searcher: StudySearcher) -> None:
-        self.searcher = searcher
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self.searcher.trouble is not None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as in StudySearcher
-
-
-class _Watch(Callback):
-    """Tells the driver's listeners of every change; clears up after a trial's end."""
-
-    def __init__(
-        self, storage: Storage, folder: Path, on_change: Callable[[TrialRecord], None]
-    ) -> None:
-        self.storage, self.folder, self.on_change = storage, folder, on_change
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as in StudySearcher
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._changed(trial)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        self._changed(trial)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if HOST_LOST in str(trial.get_pickled_error()):
-            trial.max_failures += 1  # that was not the trial's doing, and does not count
-        self._changed(trial)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended(trial)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._ended(trial)
-
-    def _changed(self, trial: Any) -> None:
-        self.on_change(self.storage.record(trial.config["key"]))
-
-    def _ended(self, trial: Any) -> None:
-        if self.storage.record(trial.config["key"]).state != "running":  # else it is repeated
-            clear_up(self.folder / trial.config["key"])
-        self._changed(trial)

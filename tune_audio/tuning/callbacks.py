@@ -1,0 +1,81 @@
+"""What Ray Tune is told on the way, and what is told of it: trouble, changes, lost hosts."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Stopper
+
+from tune_audio.reporting.records import TrialRecord
+from tune_audio.tuning.searcher import StudySearcher
+from tune_audio.tuning.storage import Storage
+from tune_audio.tuning.trial import CHECKPOINT
+
+HOST_LOST = "node has died"  # Ray's words for why it has lost an actor
+
+
+def clear_up(trial_folder: Path) -> None:
+    """Remove what an ended trial needs no more; the rest is kept: a model, an error."""
+    for file in (trial_folder / CHECKPOINT, *trial_folder.glob(".*.partial")):
+        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        trial_folder.rmdir()
+
+
+class Trouble(Stopper):
+    """Stops the run, its trials unfinished, when the surroundings keep one from going on.
+
+    Every other would meet the same.
+    """
+
+    def __init__(self, searcher: StudySearcher) -> None:
+        self.searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self.searcher.trouble is not None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as in StudySearcher
+
+
+class Watch(Callback):
+    """Tells the driver's listeners of every change; clears up after a trial's end."""
+
+    def __init__(
+        self, storage: Storage, folder: Path, on_change: Callable[[TrialRecord], None]
+    ) -> None:
+        self.storage, self.folder, self.on_change = storage, folder, on_change
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as in StudySearcher
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._changed(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._changed(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if HOST_LOST in str(trial.get_pickled_error()):
+            trial.max_failures += 1  # that was not the trial's doing, and does not count
+        self._changed(trial)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._ended(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._ended(trial)
+
+    def _changed(self, trial: Any) -> None:
+        self.on_change(self.storage.record(trial.config["key"]))
+
+    def _ended(self, trial: Any) -> None:
+        if self.storage.record(trial.config["key"]).state != "running":  # else it is repeated
+            clear_up(self.folder / trial.config["key"])
+        self._changed(trial)
