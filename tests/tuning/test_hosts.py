@@ -167,6 +167,12 @@ def test_a_folder_of_weights_comes_along_and_a_hub_s_name_stays(job, their_cache
     assert mine.parent == their_cache / "pretrained"
     assert (mine / "config.json").read_text() == "{}"
 
+    (weights / "config.json").write_text("[]")  # as large as before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "is_file", lambda p: weights not in p.parents and is_file(p))
+        newer = Path(home.brought({"checkpoint": str(weights)})["checkpoint"])
+    assert newer != mine and (newer / "config.json").read_text() == "[]"
+
 
 def test_files_travel_in_pieces(served, tmp_path, monkeypatch):
     monkeypatch.setattr(files_module, "PIECE_BYTES", 1000)

@@ -26,11 +26,11 @@ class Files:
         self.written = Path(written).resolve()
         self.folders = [self.written, *(Path(folder).resolve() for folder in read)]
 
-    def listing(self, folder: str) -> dict[str, int]:
-        """Every file below a folder, by its path there, and its bytes."""
+    def listing(self, folder: str) -> dict[str, tuple[int, int]]:
+        """Every file below a folder, by its path there: its bytes, and when it was written."""
         root = self._known(folder)
         files = (path for path in sorted(root.rglob("*")) if path.is_file())
-        return {str(path.relative_to(root)): path.stat().st_size for path in files}
+        return {str(path.relative_to(root)): state_of(path) for path in files}
 
     def size(self, file: str) -> int | None:
         """A file's bytes; None if it is not there."""
@@ -69,6 +69,12 @@ class Files:
         if not any(path.is_relative_to(folder) for folder in self.folders):
             raise PermissionError(f"{file}: is in none of the folders that trials may read")
         return path
+
+
+def state_of(file: Path) -> tuple[int, int]:
+    """A file's bytes, and when it was written, in nanoseconds: what changes when it does."""
+    state = file.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 @dataclass(frozen=True)

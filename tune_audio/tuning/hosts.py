@@ -21,7 +21,7 @@ from tune_audio.features.store import FeatureStore
 from tune_audio.machine.cached import entries, in_use, make_room, most_bytes
 from tune_audio.machine.folders import cache_folder
 from tune_audio.machine.publish import published_folder
-from tune_audio.tuning.files import Sending, Served, fetch, send
+from tune_audio.tuning.files import Sending, Served, fetch, send, state_of
 
 # What a trial's checkpoints may take of the network on average: a head's travels every epoch, a
 # whole AST's with Adam (1 GB) about once a minute.
@@ -102,8 +102,8 @@ class Elsewhere:
     def _weights(self, checkpoint: str) -> str:
         listing = ray.get(self.files.listing.remote(checkpoint))
         found = {name: Path(checkpoint, name) for name in listing}
-        if all(p.is_file() and p.stat().st_size == listing[name] for name, p in found.items()):
-            return checkpoint
+        if all(path.is_file() and state_of(path) == listing[name] for name, path in found.items()):
+            return checkpoint  # this folder is shared, if the run is not
         name = hashlib.blake2b(f"{checkpoint} {listing}".encode(), digest_size=16).hexdigest()
         mine = self.cache / "pretrained" / name
         mine.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ class Elsewhere:
         # Tune gives a trial a working directory among what Ray itself leaves behind.
         scratch = tempfile.mkdtemp(prefix="tune_audio-", dir=Path.cwd())
         self._home, self._scratch = folder, Path(scratch)
-        for name, size in ray.get(self.files.listing.remote(folder)).items():
+        for name, (size, _) in ray.get(self.files.listing.remote(folder)).items():
             if not name.startswith("."):
                 fetch(self.files, f"{folder}/{name}", size, self._scratch / name)
         return self._scratch
@@ -156,7 +156,7 @@ class Elsewhere:
             if mine.is_dir():
                 return False
             with published_folder(mine) as partial:
-                for name, size in ray.get(self.files.listing.remote(theirs)).items():
+                for name, (size, _) in ray.get(self.files.listing.remote(theirs)).items():
                     fetch(self.files, f"{theirs}/{name}", size, partial / name)
         return True
 
