@@ -1,18 +1,17 @@
 """What Ray Tune is told on the way, and what is told of it: trouble, changes, lost hosts."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ray.air.execution._internal import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import Callback, Stopper
 
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.tuning.searcher import StudySearcher
-from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import CHECKPOINT
-
-HOST_LOST = "node has died"  # Ray's words for why it has lost an actor
 
 
 def clear_up(trial_folder: Path) -> None:
@@ -21,6 +20,32 @@ def clear_up(trial_folder: Path) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         trial_folder.rmdir()
+
+
+@contextlib.contextmanager
+def memory_kills_known() -> Iterator[None]:
+    """While this lasts a trial that Ray's memory monitor has killed is one whose worker died.
+
+    Tune knows errors of actors and of their tasks; the monitor's is neither, and ends the run.
+    """
+    with contextlib.ExitStack() as patches:
+        for name in ("_actor_start_failed", "_actor_task_failed"):
+            known = getattr(RayActorManager, name)
+            patches.callback(setattr, RayActorManager, name, known)
+            setattr(RayActorManager, name, _with_known_errors(known))
+        yield
+
+
+def _with_known_errors(method: Callable[..., None]) -> Callable[..., None]:
+    def known(error: Any) -> Any:
+        if not isinstance(error, OutOfMemoryError):
+            return error
+        return RayActorError(error_msg=str(error).partition("\n")[0])
+
+    def told(*given: Any, **named: Any) -> None:
+        method(*map(known, given), **{name: known(value) for name, value in named.items()})
+
+    return told
 
 
 class Trouble(Stopper):
@@ -46,9 +71,10 @@ class Watch(Callback):
     """Tells the driver's listeners of every change; clears up after a trial's end."""
 
     def __init__(
-        self, storage: Storage, folder: Path, on_change: Callable[[TrialRecord], None]
+        self, searcher: StudySearcher, folder: Path, on_change: Callable[[TrialRecord], None]
     ) -> None:
-        self.storage, self.folder, self.on_change = storage, folder, on_change
+        self.searcher, self.storage = searcher, searcher.storage
+        self.folder, self.on_change = folder, on_change
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as in StudySearcher
@@ -59,11 +85,6 @@ class Watch(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._changed(trial)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        if HOST_LOST in str(trial.get_pickled_error()):
-            trial.max_failures += 1  # that was not the trial's doing, and does not count
         self._changed(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

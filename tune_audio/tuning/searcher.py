@@ -14,6 +14,9 @@ from tune_audio.tuning.storage import Storage
 
 # A worker that dies (killed for memory, its node lost) is started again this many times.
 RESTARTS = 2
+# Ray's words for why a worker has died.
+HOST_LOST = "node has died"
+MEMORY_FULL = "running low on memory"
 # One trial waits for a machine to be free. More, where machines are added to a cluster for those
 # that wait, as long as nothing is to be learned from the trials that run.
 MOST_WAITING = 64
@@ -39,20 +42,22 @@ class StudySearcher(Searcher):
         self.may_grow, self.slots = may_grow, Slots()
         self.trouble: str | None = None  # why no trial can go on now, whatever its configuration
         self._handed_out: dict[str, TrialRecord] = {}  # by Ray's trial id; until they end
+        self._why: dict[str, str] = {}  # workers died, by Ray's trial id
+        self._deaths: Counter[str] = Counter()  # by our trial's key
+        self._fewer = 0  # trials at once than there is room for: with more, memory was full
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.trouble is not None:
             return Searcher.FINISHED
         record = self.storage.next(self._with_room())
-        if record is None:
-            return None if self._may_have_more() else Searcher.FINISHED  # None: ask me later
+        if record is None:  # there is no room, or one that runs may have to start again: ask later
+            return None if self._handed_out or not self.storage.exhausted else Searcher.FINISHED
         self._handed_out[trial_id] = record
         return self.configure(record)
 
-    def _may_have_more(self) -> bool:
-        """Whether there are trials that have no room yet, or that may have to be repeated."""
-        running = (record.key for record in self._handed_out.values())
-        return not self.storage.exhausted or any(map(self.packing.may_be_repeated, running))
+    def died(self, trial_id: str, why: str) -> None:
+        """A trial's worker has died; on_trial_complete follows. why: Ray's words."""
+        self._why[trial_id] = why
 
     def _with_room(self) -> set[str]:
         """Families of which one more trial may run or wait.
@@ -65,7 +70,8 @@ class StudySearcher(Searcher):
 
     def _most(self, family: str) -> int:
         blindly = self.may_grow and self.storage.draws_blindly(family)
-        return self.slots.of(self.packing.need(family)) + (MOST_WAITING if blindly else 1)
+        room = self.slots.of(self.packing.need(family)) + (MOST_WAITING if blindly else 1)
+        return max(1, room - self._fewer)
 
     def _need(self, family: str) -> tuple[tuple[str, float], ...]:
         return tuple(sorted(self.packing.need(family).items()))
@@ -76,8 +82,11 @@ class StudySearcher(Searcher):
         record, result = self._handed_out.pop(trial_id), result or {}
         key = record.key
         if error:
-            host = next((f" on {e['host']}" for e in self.storage.record(key).epochs[-1:]), "")
-            self.storage.finish(key, f"its worker died {RESTARTS + 1} times{host} (out of memory?)")
+            why = self._why.pop(trial_id, "")
+            if self._starts_again(key, why):
+                self.storage.repeat(key)
+            else:
+                self.storage.finish(key, self._given_up(key, why))
         elif result.get("trouble"):
             self.trouble = self.trouble or f"{key} on {result['host']}: {result['trouble']}"
         elif result.get("out_of_memory") and self._repeats(key):
@@ -86,6 +95,23 @@ class StudySearcher(Searcher):
             self.storage.report(key, result["epochs"])
             self.storage.finish(key, result["error"], **dict(result["extra"]))
         # Otherwise the user interrupted the run: the trial stays unfinished, to be resumed.
+
+    def _starts_again(self, key: str, why: str) -> bool:
+        """Whether a trial whose worker has died is handed out once more."""
+        if HOST_LOST in why:
+            return True  # that was not the trial's doing
+        if MEMORY_FULL in why and self._handed_out:
+            self._fewer += 1
+            self.say(f"{key}: memory was full; it starts again, with fewer trials at once")
+            return True
+        self._deaths[key] += 1
+        return self._deaths[key] <= RESTARTS
+
+    def _given_up(self, key: str, why: str) -> str:
+        host = next((f" on {e['host']}" for e in self.storage.record(key).epochs[-1:]), "")
+        if MEMORY_FULL in why:
+            return f"too much for the memory{host}, even alone: try a smaller batch_size or model"
+        return f"its worker died {RESTARTS + 1} times{host}"
 
     def _repeats(self, key: str) -> bool:
         """Whether a trial that ran out of GPU memory gets more of it, and then another chance."""

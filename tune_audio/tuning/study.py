@@ -26,12 +26,12 @@ from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
-from tune_audio.tuning.callbacks import Trouble, Watch, clear_up
+from tune_audio.tuning.callbacks import Trouble, Watch, clear_up, memory_kills_known
 from tune_audio.tuning.cluster import check_needs, gpus_may_come, start_ray
 from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.gpus import asked_gpus, pack
 from tune_audio.tuning.scheduler import StudyScheduler
-from tune_audio.tuning.searcher import RESTARTS, StudySearcher
+from tune_audio.tuning.searcher import StudySearcher
 from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import AudioTrial
 
@@ -156,17 +156,16 @@ def _fit(
     on_change: Callable[[TrialRecord], None],
 ) -> None:
     """Ray Tune's part: trials where there is room, a new worker for one that has died."""
-    storage = searcher.storage
     scratch = folder / ".ray"  # Ray's own notes: the storage makes them needless after the run
     shutil.rmtree(scratch, ignore_errors=True)
-    tune.Tuner(
+    tuner = tune.Tuner(
         tune.with_resources(
             tune.with_parameters(AudioTrial, job=job),
             lambda config: PlacementGroupFactory([{"CPU": config["cpus"], "GPU": config["gpus"]}]),
         ),
         tune_config=TuneConfig(
             search_alg=searcher,
-            scheduler=StudyScheduler(storage),
+            scheduler=StudyScheduler(searcher),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.config["key"],
@@ -176,12 +175,14 @@ def _fit(
             storage_path=str(scratch),
             verbose=0,
             stop=Trouble(searcher),
-            failure_config=FailureConfig(max_failures=RESTARTS),
+            failure_config=FailureConfig(max_failures=0),  # our searcher hands them out again
             # Trials save themselves, where a later process finds it without Ray's help.
             checkpoint_config=CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[Watch(storage, folder, on_change)],
+            callbacks=[Watch(searcher, folder, on_change)],
         ),
-    ).fit()
+    )
+    with memory_kills_known():
+        tuner.fit()
     shutil.rmtree(scratch, ignore_errors=True)
 
 
