@@ -72,16 +72,29 @@ def test_what_is_here_is_not_overwritten(run: RunFolder, tmp_path: Path):
     assert "newer" in run.space.read_text()
 
 
+def test_another_run_of_that_name_is_not_overwritten(run: RunFolder, tmp_path: Path):
+    RunCopy(run, str(tmp_path / "storage")).update()
+    other = RunFolder(tmp_path / "another machine" / "one")
+    other.path.mkdir(parents=True)
+    with pytest.raises(UserError, match="has another run one; give this one another --name"):
+        RunCopy(other, str(tmp_path / "storage"))
+    assert names(tmp_path / "storage" / "one") == WHOLE
+    RunCopy(run, str(tmp_path / "storage")).update()  # its own it goes on with
+
+
 def test_what_cannot_be_copied_is_told_and_tried_again(run: RunFolder, tmp_path: Path):
-    copy = RunCopy(run, str(tmp_path / "storage"))
+    told: list[str] = []
+    copy = RunCopy(run, str(tmp_path / "storage"), told.append)
     moved = (tmp_path / "storage").rename(tmp_path / "gone")
     (tmp_path / "storage").write_text("a file where the folder was")
     copy._look()
-    assert "storage" in (copy.complaint or "")
+    copy._look()
+    assert "storage" in (copy.complaint or "") and len(told) == 1
     (tmp_path / "storage").unlink()
     moved.rename(tmp_path / "storage")
     copy._look()
     assert copy.complaint is None and names(tmp_path / "storage" / "one") == WHOLE
+    assert told[1:] == ["the run's copy is up to date again"]
 
 
 @pytest.mark.parametrize(

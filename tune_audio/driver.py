@@ -3,8 +3,10 @@
 import csv
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import click
 from rich.console import Console
 
 from tune_audio.data.clips import SPLITS
@@ -64,7 +66,7 @@ class Driver:
                 soft_wrap=True,
             )
         if self._storage is not None:
-            self._copy = RunCopy(self.run, self._storage)
+            self._copy = RunCopy(self.run, self._storage, partial(click.echo, err=True))
             self._copy.start()
         return self
 

@@ -7,7 +7,7 @@ gs://BUCKET/PREFIX. Its credentials are found as usual there: environment, profi
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,11 +25,14 @@ PIECE_BYTES = 8 * 2**20
 class RunCopy:
     """Keeps STORAGE/NAME as runs/NAME is, in a thread of its own, until it is closed.
 
-    storage: a folder or a URI. Raises UserError where it cannot be written.
+    storage: a folder or a URI. say: told when copying begins to fail, and when it works again.
+    Raises UserError where it cannot be written, or holds another run of that name.
     """
 
-    def __init__(self, run: RunFolder, storage: str) -> None:
-        self.run, self.storage = run, storage
+    def __init__(
+        self, run: RunFolder, storage: str, say: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.run, self.storage, self.say = run, storage, say
         self.files, self.root = _open(storage)
         self.place = f"{self.root}/{run.name}"
         self.complaint: str | None = None  # why the last look has copied nothing
@@ -37,6 +40,7 @@ class RunCopy:
         self._close = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         try:
+            self._check_own()
             self.files.create_dir(self.place, recursive=True)
             with self.files.open_output_stream(f"{self.place}/.writable") as stream:
                 stream.write(b"")
@@ -44,6 +48,19 @@ class RunCopy:
         except (OSError, ArrowException) as error:
             raise UserError(f"--storage: {storage} cannot be written: {_line(error)}") from error
         publish_text(run.storage, storage)  # for --resume and retrain
+
+    def _check_own(self) -> None:
+        """What is there is replaced file by file: it has to be an earlier state of this run."""
+        kept = self.files.get_file_info(f"{self.place}/.id")
+        if not kept.is_file:
+            return
+        with self.files.open_input_stream(kept.path) as stream:
+            if stream.readall().decode() != self.run.id:
+                raise UserError(
+                    f"--storage: {self.storage} has another run {self.run.name}; give this one "
+                    f"another --name, or go on with that by --resume {self.run.name} --storage "
+                    f"{self.storage} where there is none of this name"
+                )
 
     def start(self) -> None:
         """Begin to copy, and go on every SECONDS."""
@@ -62,11 +79,16 @@ class RunCopy:
                 return
 
     def _look(self) -> None:
+        before = self.complaint
         try:
             self.update()
             self.complaint = None
-        except (OSError, ArrowException, sqlite3.Error) as error:
-            self.complaint = f"{self.storage}: {_line(error)}"
+        except Exception as error:  # a thread that ended of it would do so in silence
+            self.complaint = f"{self.storage}: {type(error).__name__}: {_line(error)}"
+        if self.complaint is not None and before is None:
+            self.say(f"the run's copy is behind: {self.complaint}; it is tried again")
+        elif self.complaint is None and before is not None:
+            self.say("the run's copy is up to date again")
 
     def update(self) -> None:
         """Copy what has changed since the last time; remove what is gone."""
