@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,21 +27,20 @@ set_option = click.option(
     metavar="A.B=VALUE",
     help="Change anything in the space, e.g. --set params.lr=1e-3,1e-4 or --set train.epochs=3.",
 )
-space_option = click.option(
-    "--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file."
-)
-data_option = click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root).")
-models_option = click.option("--models", metavar="A,B", help="Only these families of the space.")
-checkpoint_option = click.option(
-    "--checkpoint",
-    "checkpoints",
-    multiple=True,
-    metavar="FAMILY=ID|FOLDER",
-    help="Pretrained weights of a family: a hub id or a local folder.",
-)
-epochs_option = click.option("--epochs", type=int, help="Epochs a trial (train.epochs).")
-trials_option = click.option(
-    "--trials", type=int, help="Trials a family (search.trials); not for a grid."
+SPACE_OPTIONS = (
+    click.option("--space", metavar="NAME|FILE", help="A space of search_spaces/, or a YAML file."),
+    click.option("--data", metavar="FOLDER", help="Where the data set lies (data.root)."),
+    click.option("--models", metavar="A,B", help="Only these families of the space."),
+    click.option(
+        "--checkpoint",
+        "checkpoints",
+        multiple=True,
+        metavar="FAMILY=ID|FOLDER",
+        help="Pretrained weights of a family: a hub id or a local folder.",
+    ),
+    click.option("--epochs", type=int, help="Epochs a trial (train.epochs)."),
+    click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid."),
+    set_option,
 )
 cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
@@ -87,6 +87,13 @@ def make_console() -> Console:
     """Standard output; a log or a pipe is as wide as the tables are."""
     console = Console()
     return console if console.is_terminal else Console(width=LOG_COLUMNS)
+
+
+def space_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which space, and how it is changed."""
+    for option in reversed(SPACE_OPTIONS):
+        command = option(command)
+    return command
 
 
 def shorthands(data: str | None, epochs: int | None, trials: int | None) -> list[tuple[str, Any]]:

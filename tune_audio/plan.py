@@ -8,18 +8,12 @@ import click
 from tune_audio.cli import (
     CONTEXT,
     cache_gb_option,
-    checkpoint_option,
-    data_option,
     debug_option,
-    epochs_option,
     family_checkpoint,
     main,
     make_console,
-    models_option,
-    set_option,
     shorthands,
-    space_option,
-    trials_option,
+    space_options,
 )
 from tune_audio.errors import UserError
 from tune_audio.machine.cached import most_bytes
@@ -29,13 +23,7 @@ from tune_audio.tuning.resolve import prepared
 
 
 @click.command(context_settings=CONTEXT)
-@space_option
-@data_option
-@models_option
-@checkpoint_option
-@epochs_option
-@trials_option
-@set_option
+@space_options
 @click.option(
     "--workers",
     type=click.IntRange(min=1),

@@ -15,19 +15,13 @@ from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
     cache_gb_option,
-    checkpoint_option,
-    data_option,
     debug_option,
-    epochs_option,
     family_checkpoint,
     go_on,
     main,
     make_console,
-    models_option,
-    set_option,
     shorthands,
-    space_option,
-    trials_option,
+    space_options,
 )
 from tune_audio.closing import say_where
 from tune_audio.data import DATASETS
@@ -50,14 +44,8 @@ from tune_audio.tuning.storage import Storage
 
 
 @click.command(context_settings=CONTEXT)
-@space_option
-@data_option
+@space_options
 @click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
-@models_option
-@checkpoint_option
-@epochs_option
-@trials_option
-@set_option
 @click.option("--name", help="Name of the run; default: the space and the time.")
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
 @click.option("--no-retrain", is_flag=True, help="Stop after the search.")
