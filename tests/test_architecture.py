@@ -117,7 +117,7 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 
 def test_what_knows_ray_optuna_and_mlflow():
-    of_tuning = {"callbacks", "cluster", "files", "gpus", "hosts"}
+    of_tuning = {"callbacks", "cluster", "files", "gpus"}
     of_tuning |= {"scheduler", "searcher", "study", "trial"}
     assert importers("ray") == {f"tuning.{name}" for name in of_tuning}
     assert {room(name) for name in importers("optuna")} == {"tuning"}

@@ -12,7 +12,7 @@ import ray
 from tune_audio.training.train_params import TrainParams
 from tune_audio.tuning import files as files_module
 from tune_audio.tuning.cluster import start_ray
-from tune_audio.tuning.files import Served, fetch, send, serve
+from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.hosts import Elsewhere, Here, find_home
 from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
 
@@ -53,7 +53,7 @@ def job(served: Served, tone_corpus, tmp_path: Path) -> dict:
         "feature_bytes": 10**9,
         "cache_gb": 1.0,
         "pretrained": (str(tmp_path / "weights"),),
-        "served": Served(served.files, "/on/another/host"),
+        "served": Served(served.actor, "/on/another/host"),
         "epochs": EPOCHS,
         "metric": "val/accuracy",
         "maximize": True,
@@ -181,10 +181,10 @@ def test_files_travel_in_pieces(served, tmp_path, monkeypatch):
         source, target = tmp_path / "source", tmp_path / "run" / "deep" / f"{size}.bin"
         source.write_bytes(content[:size])
         with open(source, "rb") as stream:
-            assert len(list(send(served.files, stream, str(target)))) == max(1, -(-size // 1000))
+            assert len(list(served.send(stream, str(target)))) == max(1, -(-size // 1000))
         assert target.read_bytes() == content[:size]
     back = tmp_path / "back"
-    fetch(served.files, str(target), 3500, back)
+    served.fetch(str(target), 3500, back)
     assert back.read_bytes() == content
 
 
@@ -192,11 +192,11 @@ def test_files_travel_in_pieces(served, tmp_path, monkeypatch):
 def test_nothing_else_of_the_driver_s_host_is_read_or_written(served, tmp_path, path):
     path = path.format(run=tmp_path / "run")
     for call in (
-        served.files.read.remote(path, 0, 1),
-        served.files.listing.remote(path),
-        served.files.size.remote(path),
-        served.files.write.remote(path, "me", 0, b""),
-        served.files.publish.remote(path, "me"),
+        served.actor.read.remote(path, 0, 1),
+        served.actor.listing.remote(path),
+        served.actor.size.remote(path),
+        served.actor.write.remote(path, "me", 0, b""),
+        served.actor.publish.remote(path, "me"),
     ):
         with pytest.raises(PermissionError):
             ray.get(call)
@@ -204,7 +204,7 @@ def test_nothing_else_of_the_driver_s_host_is_read_or_written(served, tmp_path, 
 
 def test_what_is_only_to_be_read_is_not_written(served, tone_corpus):
     with pytest.raises(PermissionError):
-        ray.get(served.files.write.remote(str(tone_corpus.folder / "new"), "me", 0, b""))
+        ray.get(served.actor.write.remote(str(tone_corpus.folder / "new"), "me", 0, b""))
 
 
 def test_a_host_that_cannot_reach_the_driver_s_says_so_and_its_trial_is_not_given_up(
@@ -212,7 +212,7 @@ def test_a_host_that_cannot_reach_the_driver_s_says_so_and_its_trial_is_not_give
 ):
     trial = start(config, job)
     trial.step()
-    ray.kill(job["served"].files)
+    ray.kill(job["served"].actor)
     while not (result := trial.step())["done"]:
         time.sleep(0.2)
-    assert result["error"] is None and "Actor" in result["trouble"]
+    assert result["error"] is None and "the driver's host does not answer" in result["trouble"]

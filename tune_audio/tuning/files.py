@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 import ray
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 PIECE_BYTES = 32 * 2**20  # of a file in one message
@@ -79,10 +80,55 @@ def state_of(file: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Served:
-    """How a worker finds what is the driver's: the actor, and a file that only its storage has."""
+    """The driver's files as a worker reaches them: an actor, and a file that only its storage has.
 
-    files: Any  # handle of a Files actor
+    Its methods raise what those of `Files` raise, and ConnectionError where the driver's host does
+    not answer.
+    """
+
+    actor: Any
     beacon: str
+
+    def seen_from_here(self) -> bool:
+        """Whether this host sees the driver's folders itself."""
+        return Path(self.beacon).exists()
+
+    def listing(self, folder: str) -> dict[str, tuple[int, int]]:
+        """As `Files.listing`."""
+        return _answer(self.actor.listing.remote(folder))
+
+    def fetch(self, source: str, size: int, target: Path) -> None:
+        """Bring a file of so many bytes; the next piece is on its way while one is written."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "wb") as stream:
+            coming = self.actor.read.remote(source, 0, PIECE_BYTES)
+            for start in range(0, size, PIECE_BYTES):
+                piece = _answer(coming)
+                if start + PIECE_BYTES < size:
+                    coming = self.actor.read.remote(source, start + PIECE_BYTES, PIECE_BYTES)
+                stream.write(piece)
+        if target.stat().st_size != size:
+            raise OSError(f"{source}: {target.stat().st_size} of {size} bytes have come")
+
+    def send(self, stream: BinaryIO, target: str) -> Iterator[None]:
+        """Send a file in pieces, one an item; it takes its place when the last one is there."""
+        sender, start = uuid4().hex, 0
+        while (piece := stream.read(PIECE_BYTES)) or start == 0:
+            _answer(self.actor.write.remote(target, sender, start, piece))
+            start += len(piece)
+            yield
+            if not piece:
+                break
+        _answer(self.actor.publish.remote(target, sender))
+
+
+def _answer(promise: Any) -> Any:
+    try:
+        return ray.get(promise)
+    except RayTaskError:
+        raise  # of the error that the actor has raised, too
+    except RayError as error:
+        raise ConnectionError("the driver's host does not answer") from error
 
 
 @contextlib.contextmanager
@@ -108,17 +154,17 @@ def serve(written: Path, read: Sequence[Path | str]) -> Iterator[Served]:
 class Sending:
     """One file on its way to the driver's host, in a thread of its own."""
 
-    def __init__(self, files: Any, file: Path, target: str) -> None:
+    def __init__(self, served: Served, file: Path, target: str) -> None:
         self._stream = open(file, "rb")  # noqa: SIM115 - stays what it is when replaced meanwhile
         self._stopped = threading.Event()
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, args=(files, target), daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(served, target), daemon=True)
         self._thread.start()
 
-    def _run(self, files: Any, target: str) -> None:
+    def _run(self, served: Served, target: str) -> None:
         try:
             with self._stream:
-                for _ in send(files, self._stream, target):
+                for _ in served.send(self._stream, target):
                     if self._stopped.is_set():
                         return
         except Exception as error:
@@ -134,30 +180,3 @@ class Sending:
         """Do without what has not been sent yet."""
         self._stopped.set()
         self._thread.join()
-
-
-def fetch(files: Any, source: str, size: int, target: Path) -> None:
-    """A file of the driver's host; the next piece is on its way while one is written."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    starts = range(0, size, PIECE_BYTES)
-    with open(target, "wb") as stream:
-        coming = files.read.remote(source, 0, PIECE_BYTES) if size else None
-        for start in starts:
-            piece = ray.get(coming)
-            if start + PIECE_BYTES < size:
-                coming = files.read.remote(source, start + PIECE_BYTES, PIECE_BYTES)
-            stream.write(piece)
-    if target.stat().st_size != size:
-        raise OSError(f"{source}: {target.stat().st_size} of {size} bytes have come")
-
-
-def send(files: Any, stream: BinaryIO, target: str) -> Iterator[None]:
-    """Send a file in pieces, one an item; it takes its place when the last one is there."""
-    sender, start = uuid4().hex, 0
-    while (piece := stream.read(PIECE_BYTES)) or start == 0:
-        ray.get(files.write.remote(target, sender, start, piece))
-        start += len(piece)
-        yield
-        if not piece:
-            break
-    ray.get(files.publish.remote(target, sender))

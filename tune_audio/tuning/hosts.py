@@ -14,14 +14,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ray
 from filelock import FileLock
 
 from tune_audio.features.store import FeatureStore
 from tune_audio.machine.cached import entries, in_use, make_room, most_bytes
 from tune_audio.machine.folders import cache_folder
 from tune_audio.machine.publish import published_folder
-from tune_audio.tuning.files import Sending, Served, fetch, send, state_of
+from tune_audio.tuning.files import Sending, Served, state_of
 
 # What a trial's checkpoints may take of the network on average: a head's travels every epoch, a
 # whole AST's with Adam (1 GB) about once a minute.
@@ -66,7 +65,8 @@ class Elsewhere:
     """A host that does not see the driver's folders. For its methods see `Here`."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        self.job, self.files = job, job["served"].files
+        self.job: dict[str, Any] = job
+        self.served: Served = job["served"]
         self.cache = cache_folder()
         self._uses = contextlib.ExitStack()  # until this process ends
         self._home: str | None = None
@@ -100,7 +100,7 @@ class Elsewhere:
         return {**model_params, "checkpoint": self._weights(checkpoint)}
 
     def _weights(self, checkpoint: str) -> str:
-        listing = ray.get(self.files.listing.remote(checkpoint))
+        listing = self.served.listing(checkpoint)
         found = {name: Path(checkpoint, name) for name in listing}
         if all(path.is_file() and state_of(path) == listing[name] for name, path in found.items()):
             return checkpoint  # this folder is shared, if the run is not
@@ -115,9 +115,9 @@ class Elsewhere:
         # Tune gives a trial a working directory among what Ray itself leaves behind.
         scratch = tempfile.mkdtemp(prefix="tune_audio-", dir=Path.cwd())
         self._home, self._scratch = folder, Path(scratch)
-        for name, (size, _) in ray.get(self.files.listing.remote(folder)).items():
+        for name, (size, _) in self.served.listing(folder).items():
             if not name.startswith("."):
-                fetch(self.files, f"{folder}/{name}", size, self._scratch / name)
+                self.served.fetch(f"{folder}/{name}", size, self._scratch / name)
         return self._scratch
 
     def saved(self, checkpoint: Path) -> None:
@@ -126,7 +126,7 @@ class Elsewhere:
         if time.monotonic() >= self._next_send:
             size = checkpoint.stat().st_size
             self._next_send = time.monotonic() + size / CHECKPOINT_BYTES_PER_SECOND
-            self._sending = Sending(self.files, checkpoint, f"{self._home}/{checkpoint.name}")
+            self._sending = Sending(self.served, checkpoint, f"{self._home}/{checkpoint.name}")
 
     def finished(self) -> None:
         assert self._scratch is not None
@@ -135,7 +135,7 @@ class Elsewhere:
             if path.is_file():
                 with open(path, "rb") as stream:
                     target = f"{self._home}/{path.relative_to(self._scratch)}"
-                    for _ in send(self.files, stream, target):
+                    for _ in self.served.send(stream, target):
                         pass
 
     def leave(self) -> None:
@@ -156,8 +156,8 @@ class Elsewhere:
             if mine.is_dir():
                 return False
             with published_folder(mine) as partial:
-                for name, (size, _) in ray.get(self.files.listing.remote(theirs)).items():
-                    fetch(self.files, f"{theirs}/{name}", size, partial / name)
+                for name, (size, _) in self.served.listing(theirs).items():
+                    self.served.fetch(f"{theirs}/{name}", size, partial / name)
         return True
 
 
@@ -167,4 +167,4 @@ Home = Here | Elsewhere
 def find_home(job: dict[str, Any]) -> Home:
     """How this host reaches the driver's folders."""
     served: Served | None = job["served"]
-    return Here(job) if served is None or Path(served.beacon).exists() else Elsewhere(job)
+    return Here(job) if served is None or served.seen_from_here() else Elsewhere(job)

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from ray import tune
-from ray.exceptions import RayError
 from torch import Tensor
 
 from tune_audio.data.corpus import Corpus
@@ -68,7 +67,7 @@ class AudioTrial(tune.Trainable):
         out_of_memory = False
         try:
             extra = self._advance()
-        except (OSError, RayError, SurroundingsError) as reason:
+        except (OSError, SurroundingsError) as reason:
             trouble = " ".join(f"{type(reason).__name__}: {reason}".split())
         except (DivergedError, UserError) as reason:
             error = str(reason)
