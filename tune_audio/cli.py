@@ -42,6 +42,9 @@ SPACE_OPTIONS = (
     click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid."),
     set_option,
 )
+retry_failed_option = click.option(
+    "--retry-failed", is_flag=True, help="Run the configurations that failed once more."
+)
 cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
 )
@@ -66,6 +69,12 @@ def main(command: click.Command) -> NoReturn:
         else:
             error.show()
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {place}{error.strerror or error} (--debug shows where)", err=True)
+        sys.exit(1)
     except Exception as error:
         if debug:
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from tune_audio.cli import go_on
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
@@ -26,6 +27,7 @@ from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
 from tune_audio.tracking.mirror import Mirror, Status
 from tune_audio.training.metrics import direction
+from tune_audio.tuning.backup import restore_if_damaged
 from tune_audio.tuning.demo import is_demonstration
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
@@ -65,6 +67,8 @@ class Driver:
                 f"TUNE_AUDIO_RUNS=LOCAL_FOLDER, and --storage {self.run.path.parent} for a copy",
                 soft_wrap=True,
             )
+        if self.run.space.exists():  # it was begun, with a database
+            restore_if_damaged(self.run.database, partial(self.console.print, soft_wrap=True))
         if self._storage is not None:
             self._copy = RunCopy(self.run, self._storage, partial(click.echo, err=True))
             self._copy.start()
@@ -111,21 +115,30 @@ class Driver:
         for family in lacking:
             reason = why.get(family, "none of its trials has a result")
             self.console.print(f"{family} has no model: {reason}", soft_wrap=True, markup=False)
+        if lacking:
+            again = f"{go_on(self.run.name)} --retry-failed"
+            self.console.print(f"What failed is run once more by: {again}", soft_wrap=True)
         return 1 if lacking else 0
 
     def rank(self, records: Sequence[TrialRecord]) -> Ranking:
         """Trials as this search compares them."""
         return Ranking(records, self.metric, self.direction)
 
-    def search_storage(self, corpus: Corpus) -> Storage:
+    def search_storage(self, corpus: Corpus, *, retry_failed: bool = False) -> Storage:
         """The studies of the search itself: all of a grid, or so many trials a family."""
         search = self.space.search
         plans = [
             Plan(family, family.grid() if search.sampler == "grid" else None, search.trials)
             for family in self.space.families.values()
         ]
-        epochs, data = self.space.epochs, corpus.fingerprint
-        return Storage(self.run.database, plans, search, epochs=epochs, corpus=data)
+        return Storage(
+            self.run.database,
+            plans,
+            search,
+            epochs=self.space.epochs,
+            corpus=corpus.fingerprint,
+            retry_failed=retry_failed,
+        )
 
     def write_skipped(self, corpus: Corpus) -> None:
         """List the files of the data set that could not be used."""

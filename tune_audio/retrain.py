@@ -14,6 +14,7 @@ from tune_audio.cli import (
     debug_option,
     main,
     make_console,
+    retry_failed_option,
     set_option,
 )
 from tune_audio.data.corpus import Corpus
@@ -31,9 +32,12 @@ from tune_audio.tuning.storage import Storage
 @click.command(context_settings=CONTEXT)
 @click.argument("run")
 @set_option
+@retry_failed_option
 @cache_gb_option
 @debug_option
-def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int:
+def retrain(
+    run: str, overrides: tuple[str, ...], retry_failed: bool, cache_gb: float | None
+) -> int:
     """Retrain the best of RUN (its name, its folder, or 'latest') and test each once.
 
     What was retrained already is not run again.
@@ -44,14 +48,14 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
     with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
-        driver.finished = retrain_best(driver, corpus)
+        driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     return driver.check_models() if driver.finished else INTERRUPTED
 
 
-def retrain_best(driver: Driver, corpus: Corpus) -> bool:
+def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) -> bool:
     """Retrain the best of each family as the space says; show the table. False if interrupted.
 
-    corpus: the search's own.
+    corpus: the search's own. retry_failed: run retrainings that failed once more.
     """
     how = driver.space.retrain
     if how is None:
@@ -80,6 +84,7 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
         epochs=how.epochs or driver.space.epochs,
         study="retrain" if how.labels == "all" else "retrain-same",
         corpus=corpus.fingerprint,
+        retry_failed=retry_failed,
     )
     folder = driver.run.path / storage.study
     driver.searched, driver.retrained = searched, driver.execute(storage, corpus, folder, test=True)

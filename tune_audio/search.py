@@ -20,6 +20,7 @@ from tune_audio.cli import (
     go_on,
     main,
     make_console,
+    retry_failed_option,
     shorthands,
     space_options,
 )
@@ -48,6 +49,7 @@ from tune_audio.tuning.storage import Storage
 @click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
 @click.option("--name", help="Name of the run; default: the space and the time.")
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
+@retry_failed_option
 @click.option("--no-retrain", is_flag=True, help="Stop after the search.")
 @cache_gb_option
 @click.option(
@@ -69,6 +71,7 @@ def search(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    retry_failed: bool,
     no_retrain: bool,
     cache_gb: float | None,
     storage: str | None,
@@ -86,6 +89,8 @@ def search(
         raise UserError(
             "--resume: goes on with a whole run under its name; leave out --models and --name"
         )
+    if retry_failed and resume is None:
+        raise UserError("--retry-failed: goes with --resume NAME; a new search has no failures yet")
     if download and data:
         raise UserError("--download, --data: give one of them")
     if resume is not None and storage is not None:
@@ -120,14 +125,14 @@ def search(
     driver = Driver(run, chosen, console, cache_gb, storage)
     try:
         with run.locked(), driver:
-            studies = driver.search_storage(corpus)
+            studies = driver.search_storage(corpus, retry_failed=retry_failed)
             driver.connect()
             # Nothing is written before all that was asked for is known to be right.
             publish_text(run.space, chosen.to_yaml())
             driver.write_skipped(corpus)
             driver.finished = search_families(driver, studies, corpus)
             if driver.finished and chosen.retrain and not no_retrain:
-                driver.finished = retrain_best(driver, corpus)
+                driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     except KeyboardInterrupt:  # more than once, or where nothing else was waiting for it
         driver.finished = False
     if driver.finished:

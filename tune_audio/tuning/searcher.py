@@ -1,13 +1,15 @@
 """Ray Tune asks here for the next trial; the families' Optuna studies answer."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from tune_audio.costs.packing import Packing
+from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.tuning.cluster import Slots
 from tune_audio.tuning.storage import Storage
@@ -17,6 +19,7 @@ RESTARTS = 2
 # Ray's words for why a worker has died.
 HOST_LOST = "node has died"
 MEMORY_FULL = "running low on memory"
+DISK_FULL = "No space left on device"
 # One trial waits for a machine to be free. More, where machines are added to a cluster for those
 # that wait, as long as nothing is to be learned from the trials that run.
 MOST_WAITING = 64
@@ -47,13 +50,28 @@ class StudySearcher(Searcher):
         self._fewer = 0  # trials at once than there is room for: with more, memory was full
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        record = None
+        with self._noticing_trouble():
+            record = None if self.trouble else self.storage.next(self._with_room())
         if self.trouble is not None:
             return Searcher.FINISHED
-        record = self.storage.next(self._with_room())
         if record is None:  # there is no room, or one that runs may have to start again: ask later
             return None if self._handed_out or not self.storage.exhausted else Searcher.FINISHED
         self._handed_out[trial_id] = record
         return self.configure(record)
+
+    def report(self, trial_id: str, epochs: Sequence[dict[str, Any]]) -> bool:
+        """Write down a running trial's epochs so far; True if it should stop."""
+        with self._noticing_trouble():
+            return self.storage.report(self._handed_out[trial_id].key, epochs)
+        return False
+
+    @contextmanager
+    def _noticing_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except SurroundingsError as error:
+            self.trouble = self.trouble or error.message
 
     def died(self, trial_id: str, why: str) -> None:
         """A trial's worker has died; on_trial_complete follows. why: Ray's words."""
@@ -79,11 +97,15 @@ class StudySearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        record, result = self._handed_out.pop(trial_id), result or {}
-        key = record.key
+        key = self._handed_out.pop(trial_id).key
+        with self._noticing_trouble():
+            self._ended(key, self._why.pop(trial_id, ""), result or {}, error)
+
+    def _ended(self, key: str, why: str, result: dict[str, Any], error: bool) -> None:
         if error:
-            why = self._why.pop(trial_id, "")
-            if self._starts_again(key, why):
+            if DISK_FULL in why:
+                self.trouble = self.trouble or f"{key}: {DISK_FULL}"
+            elif self._starts_again(key, why):
                 self.storage.repeat(key)
             else:
                 self.storage.finish(key, self._given_up(key, why))

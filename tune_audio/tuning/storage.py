@@ -13,6 +13,7 @@ from typing import Any
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Search
 from tune_audio.training.metrics import direction
+from tune_audio.tuning.backup import Backup
 from tune_audio.tuning.database import open_database
 from tune_audio.tuning.family_study import FamilyStudy, Plan
 
@@ -23,7 +24,9 @@ class Storage:
     Opening an existing file continues it: trials that were running are handed out again first.
 
     corpus: the fingerprint of what is trained on; None where results are only read.
-    Raises UserError where the file was made with other data, epochs, metric or folds.
+    retry_failed: run the configurations that failed once more.
+    Raises UserError where the file was made with other data, epochs, metric or folds;
+    SurroundingsError, as whatever writes later, where the file cannot be read or written.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class Storage:
         epochs: int,
         study: str = "search",
         corpus: str | None = None,
+        retry_failed: bool = False,
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
         self.plans = {plan.family.name: plan for plan in plans}
@@ -43,11 +47,12 @@ class Storage:
         fixed |= {"corpus": corpus} if corpus else {}
         database = open_database(path)
         self._families = {
-            name: FamilyStudy(database, study, plan, search, epochs, fixed)
+            name: FamilyStudy(database, study, plan, search, epochs, fixed, retry_failed)
             for name, plan in self.plans.items()
         }
         self._family_of = {record.key: record.family for record in self.records()}
         self._unfinished = [r.key for r in self.records() if r.state == "running"]
+        self._backup = Backup(path)
 
     def next(self, families: Container[str] | None = None) -> TrialRecord | None:
         """The next trial to run, with what it has done so far; None if there are no more.
@@ -100,6 +105,7 @@ class Storage:
         A second end of the same trial changes nothing.
         """
         self._families[self._family_of[key]].finish(key, error, extra)
+        self._backup.keep()
 
     def record(self, key: str) -> TrialRecord:
         """What is known of one trial."""

@@ -181,8 +181,11 @@ def _fit(
             callbacks=[Watch(searcher, folder, on_change)],
         ),
     )
-    with memory_kills_known():
-        tuner.fit()
+    try:
+        with memory_kills_known():
+            tuner.fit()
+    except (OSError, EOFError) as error:  # a full disk: the notes are cut short
+        searcher.trouble = searcher.trouble or f"{scratch}, where Ray notes what it does: {error}"
     shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -123,9 +123,10 @@ class AudioTrial(tune.Trainable):
         assert self.folder is not None
         checkpoint, partial = self.folder / CHECKPOINT, self.folder / f".{CHECKPOINT}.partial"
         try:
-            torch.save(state, partial)
-        except RuntimeError as error:  # what torch says of a full disk
-            raise OSError(f"{checkpoint} could not be written: {error}") from error
+            with open(partial, "wb") as file:  # torch's own writing hides why it failed
+                torch.save(state, file)
+        except OSError as error:
+            raise OSError(f"{checkpoint} cannot be written: {error.strerror}") from error
         os.replace(partial, checkpoint)
         self.home.saved(checkpoint)
 
