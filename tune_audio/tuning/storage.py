@@ -8,6 +8,7 @@ opens it, too.
 
 from collections.abc import Container, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tune_audio.reporting.records import TrialRecord
@@ -16,6 +17,9 @@ from tune_audio.training.metrics import direction
 from tune_audio.tuning.backup import Backup
 from tune_audio.tuning.database import open_database
 from tune_audio.tuning.family_study import FamilyStudy, Plan
+
+EPOCHS = 10  # as long as so many of its family's usual ones: no step in that time is no progress
+UNKNOWN = 6  # times search.hanging_seconds, where none is known yet
 
 
 class Storage:
@@ -74,6 +78,14 @@ class Storage:
     def repeat(self, key: str) -> None:
         """Hand out a running trial once more, as if its process had been killed."""
         self._unfinished.append(key)
+
+    def patience_seconds(self, family: str) -> float:
+        """How long a trial of a family may do no step before it counts as hanging."""
+        trials = self._families[family].records.values()
+        known = [row.get("epoch_seconds", 0.0) for trial in trials for row in trial.epochs]
+        if not known:
+            return UNKNOWN * self.search.hanging_seconds
+        return max(self.search.hanging_seconds, EPOCHS * median(known))
 
     def totals(self) -> dict[str, int]:
         """How many trials each family has when all are run."""

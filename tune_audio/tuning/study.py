@@ -115,6 +115,7 @@ def run(
             "threads": max(1, int(need["CPU"])),
             "cpus": need["CPU"],
             "gpus": need["GPU"],
+            "patience_seconds": storage.patience_seconds(record.family),
             "demonstration": demonstration,
         }
 
