@@ -159,7 +159,7 @@ class Driver:
 
         totals, mirror, cache = storage.totals(), self.connect(), cache_folder()
         with Progress(
-            self.metric, self.direction, storage.epochs, console=self.console
+            self.metric, self.direction, storage.total_epochs, console=self.console
         ) as progress:
 
             def on_change(record: TrialRecord) -> None:

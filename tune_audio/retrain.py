@@ -80,7 +80,9 @@ def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) 
     storage = Storage(
         driver.run.database,
         plans,
-        driver.space.search.model_copy(update={"scheduler": "none", "sampler": "grid"}),
+        driver.space.search.model_copy(
+            update={"scheduler": "none", "sampler": "grid", "folds": None}
+        ),
         epochs=how.epochs or driver.space.epochs,
         study="retrain" if how.labels == "all" else "retrain-same",
         corpus=corpus.fingerprint,

@@ -114,38 +114,49 @@ def make(corpus, folder, epochs=4):
         features = partial(Features, corpus, store=FeatureStore(folder, 10**9), fold=fold)
         return Learner(model, features, params, epochs=epochs)
 
-    return CrossValidation(learner, assign_folds(corpus, 3))
+    return CrossValidation(learner, assign_folds(corpus, 3), epochs)
 
 
-def test_folds_advance_together_and_go_on_after_a_kill(tone_corpus, tmp_path):
-    whole = make(tone_corpus, tmp_path)
-    rows = [whole.train_epoch() for _ in range(4)]
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
-    assert rows[-1]["val/accuracy"] > 0.6
-    last = [learner.evaluate("validation") for learner in whole.learners]
+def test_folds_follow_each_other_and_go_on_after_a_kill(tone_corpus, tmp_path):
+    whole = make(tone_corpus, tmp_path, epochs=2)
+    rows, answers = [], []
+    for _ in range(6):
+        rows.append(whole.train_epoch())
+        answers.append(whole.validation)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["fold"] for row in rows] == [0, 0, 1, 1, 2, 2]
+    recordings = [set(answer.recording.tolist()) for answer in answers[1::2]]
+    assert not set.intersection(*recordings)
+    assert len(set.union(*recordings)) == (tone_corpus.split != TEST).sum()
+    scores = whole.validation_scores()
     for name, values in (
-        ("val/loss", [evaluation.loss for evaluation in last]),
-        ("val/accuracy", [evaluation.score("accuracy") for evaluation in last]),
+        ("val/loss", [answer.loss for answer in answers[1::2]]),
+        ("val/accuracy", [answer.score("accuracy") for answer in answers[1::2]]),
     ):
-        assert rows[-1][name] == pytest.approx(mean(values))
-        assert rows[-1][f"{name}_sd"] == pytest.approx(stdev(values))
-    assert rows[-1]["val/loss_sd"] > 0
+        assert scores[name] == pytest.approx(mean(values))
+        assert scores[f"{name}_sd"] == pytest.approx(stdev(values))
+    assert scores["val/loss_sd"] > 0
 
-    killed = make(tone_corpus, tmp_path)
-    killed.train_epoch()
-    torch.save(killed.state_dict(), tmp_path / "state.pt")
-    resumed = make(tone_corpus, tmp_path)
-    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
-    assert resumed.train_epoch()["val/loss"] == rows[1]["val/loss"]
+    for left_after in (1, 2, 3, 5):
+        killed = make(tone_corpus, tmp_path, epochs=2)
+        for _ in range(left_after):
+            killed.train_epoch()
+        torch.save(killed.state_dict(), tmp_path / "state.pt")
+        resumed = make(tone_corpus, tmp_path, epochs=2)
+        resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+        assert resumed.epoch == left_after
+        rest = [resumed.train_epoch()["val/loss"] for _ in range(6 - left_after)]
+        assert rest == [row["val/loss"] for row in rows[left_after:]]
+        assert resumed.validation_scores() == scores
 
 
 def test_folds_share_one_computed_prefix(tone_corpus, tmp_path):
-    folds = make(tone_corpus, tmp_path).learners
-    assert [learner.train_epoch()["prefix"] for learner in folds] == ["computed", "read", "read"]
-    for learner in folds:
-        trained, validated = learner.features.rows("train"), learner.features.rows("validation")
-        assert not set(trained) & set(validated)
-        assert len(trained) + len(validated) == (tone_corpus.split != TEST).sum()
+    folds = make(tone_corpus, tmp_path, epochs=1)
+    assert [folds.train_epoch()["prefix"], folds.train_epoch()["prefix"]] == ["computed", "read"]
+    learner = folds.learner
+    trained, validated = learner.features.rows("train"), learner.features.rows("validation")
+    assert not set(trained) & set(validated)
+    assert len(trained) + len(validated) == (tone_corpus.split != TEST).sum()
 
 
 def test_windows_are_averaged_back_to_their_clip():

@@ -54,7 +54,7 @@ def test_a_search_killed_while_a_trial_is_suggested_never_runs_the_half_of_it(tm
         ({"corpus": "other"}, "data: the recordings"),
         ({"epochs": 5}, "epochs: got 5; this run was started with 9"),
         ({"metric": "val/loss"}, "search.metric: got val/loss"),
-        ({"folds": 4}, "search.folds: got 4; this run was started with None"),
+        ({"folds": 4}, "search.folds: got 4, one after the other; this run was started with None"),
     ],
 )
 def test_what_all_trials_have_in_common_does_not_change(tmp_path, changed, told):

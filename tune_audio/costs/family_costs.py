@@ -134,6 +134,7 @@ class FamilyCosts:
                 SECONDS_A_TRIAL
                 + part
                 * self.epochs
+                * (self.folds or 1)
                 * (self.epoch_seconds(measured, c.params.augment) + SECONDS_AN_EPOCH),
                 cpus,
                 gpus,
@@ -143,11 +144,11 @@ class FamilyCosts:
         ]
 
     def epoch_seconds(self, measured: Measurement, augment: str) -> float:
-        """An epoch without what is computed once; with folds, of all of its models."""
+        """An epoch without what is computed once; with folds, of one of them."""
         train, validation = len(self.corpus.rows("train")), len(self.corpus.rows("validation"))
         if self.folds:
             clips = train + validation
-            train, validation = (self.folds - 1) * clips, clips
+            train, validation = round(clips * (1 - 1 / self.folds)), round(clips / self.folds)
         return measured.seconds(train, validation, augment)
 
     def seconds_without_and_with(

@@ -110,23 +110,21 @@ def _measured(
     clock = Clock(device, config["threads"])
     store = OneBatch(clips, feature_bytes, clock)
     made = make_learner(corpus, store, config, job)
-    learners = made.learners if isinstance(made, CrossValidation) else [made]
-    first = learners[0]
+    first = made.learner if isinstance(made, CrossValidation) else made
     prefixes = {
         augment: _prefix(first.features, augment, store, clock)
         for augment in dict.fromkeys([first.params.augment, "none", *augments])
     }
     own = prefixes[first.params.augment]
-    costs = np.mean([_epoch(learner, clock) for learner in learners], axis=0)
+    train, validation, reading = _epoch(first, clock)
     _, saving = clock.once(lambda: torch.save(made.state_dict(), io.BytesIO()))
-    train, validation, reading = costs.tolist()
     return Measurement(
         memory.device,
         memory.device_bytes,
         memory.peak(),
         train_seconds=train if own.bytes else max(0.0, train - own.seconds),
         validation_seconds=validation,
-        epoch_seconds=reading * len(learners) + saving,
+        epoch_seconds=reading + saving,
         prefixes=prefixes,
     )
 

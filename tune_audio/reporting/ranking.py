@@ -18,9 +18,9 @@ REPORT_ORDER = ("lr", "batch_size", "augment")  # report A, tables 4.2, 4.3 and 
 class Ranking:
     """The trials of a search, ranked once; all tables and files are drawn from it.
 
-    records: of all trials. metric, direction: by what they are compared. The better value comes
-    first and, between equal values, the lower trial number. Trials that failed, or have no finite
-    value yet, are not ranked.
+    records: of all trials. metric, direction: by what they are compared. A mean over more folds
+    comes before one over fewer; then the better value comes first and, between equal values, the
+    lower trial number. Trials that failed, or have no finite value yet, are not ranked.
     """
 
     records: Sequence[TrialRecord]
@@ -32,11 +32,11 @@ class Ranking:
         """The trials that have a finite value and did not fail, best first."""
         sign = -1.0 if self.direction == "maximize" else 1.0
         valued = [
-            (sign * record.value, record.number, record.family, record)
+            (-record.folds, sign * record.value, record.number, record.family, record)
             for record in self.records
             if record.state != "failed" and record.value is not None and math.isfinite(record.value)
         ]
-        return [record for *_, record in sorted(valued, key=lambda entry: entry[:3])]
+        return [record for *_, record in sorted(valued, key=lambda entry: entry[:4])]
 
     @cached_property
     def best(self) -> dict[str, TrialRecord]:

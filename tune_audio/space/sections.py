@@ -28,8 +28,9 @@ class Search(_Section):
     `trials` is how many each family gets; a grid has as many as it has. A trial may be stopped
     from `grace_epochs` on, and of each rung one in `reduction_factor` goes on (Li et al. 2020,
     ASHA; hyperband alike). `metric` is measured on the validation split. With `folds` a
-    trial trains as many models at once, each validated on another part of the training and
-    validation clips, and is judged by their mean in every epoch. `gpus_per_trial: auto` is the
+    trial trains as many models, one after the other, each validated on another part of the training
+    and validation clips: the epochs of a further fold are further epochs to the scheduler, and a
+    trial's value is the mean of its folds. `gpus_per_trial: auto` is the
     part of a GPU that a family's largest batch was measured to need, or none where a CPU is as
     quick; a trial that runs out of GPU memory is repeated once with twice as much. One that does
     no step for ten times what an epoch of its family takes, and at least `hanging_seconds`, is

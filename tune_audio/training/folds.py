@@ -1,7 +1,7 @@
-"""k-fold cross-validation inside a trial: one model a fold, all advancing together.
+"""k-fold cross-validation inside a trial: a model a fold, one fold after the other.
 
-So the scheduler sees a mean over the folds after every epoch, and stops a bad configuration as
-early as in a single split.
+More folds are to a scheduler what more epochs are: all trials begin with the first fold, and what
+survives its epochs goes on to the others.
 """
 
 from collections import defaultdict
@@ -15,6 +15,7 @@ from torch import nn
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
+from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.learner import Learner
 
 MOST_LABELS_SHOWN = 5
@@ -93,48 +94,67 @@ def _splitter(
 
 
 class CrossValidation:
-    """Several learners as one: an epoch is an epoch of each, its row the mean of theirs.
+    """Learners of several folds, one after the other: each an epoch at a time, to its last.
 
-    make: (fold of every row, the fold that validates) -> Learner.
+    So a scheduler that stops a trial after its first fold has paid for no other, and only one model
+    is in memory.
+
+    make: (fold of every row, the fold that validates) -> Learner. epochs: of each fold.
     """
 
     def __init__(
-        self, make: Callable[[tuple[np.ndarray, int]], Learner], assigned: np.ndarray
+        self,
+        make: Callable[[tuple[np.ndarray, int]], Learner],
+        assigned: np.ndarray,
+        epochs: int,
     ) -> None:
-        self.learners = [make((assigned, fold)) for fold in range(assigned.max() + 1)]
+        self.make, self.assigned, self.epochs = make, assigned, epochs
+        self._scores: list[dict[str, float]] = []  # of every fold after its last epoch
+        self._begin(0)
+
+    def _begin(self, fold: int) -> None:
+        self.fold, self.learner = fold, self.make((self.assigned, fold))
 
     @property
     def epoch(self) -> int:
-        return self.learners[0].epoch
+        """Of all folds together."""
+        return self.fold * self.epochs + self.learner.epoch
 
     @property
     def model(self) -> nn.Sequential:
         """One of the models; they differ in their weights only."""
-        return self.learners[0].model
+        return self.learner.model
+
+    @property
+    def validation(self) -> Evaluation | None:
+        """What was said of the fold's own clips after its last epoch."""
+        return self.learner.validation
 
     def train_epoch(self) -> dict[str, Any]:
-        """The mean of the folds' rows; NAME_sd is the standard deviation of a `val/` metric."""
-        rows = [learner.train_epoch() for learner in self.learners]
-        merged = {"epoch": rows[0]["epoch"], "prefix": rows[0]["prefix"]}
-        for name in [name for name in rows[0] if name not in merged]:
-            values = [row[name] for row in rows]
-            merged[name] = sum(values) if name == "epoch_seconds" else mean(values)
-            if name.startswith("val/"):
-                merged[f"{name}_sd"] = stdev(values)
-        return merged
+        """Train the fold's next epoch, or the next fold's first; its row, with its `fold` from 0.
+
+        `epoch` goes on over all folds.
+        """
+        if self.learner.epoch == self.epochs:
+            self._begin(self.fold + 1)
+        row = self.learner.train_epoch()
+        if self.learner.epoch == self.epochs:
+            self._scores.append(self.learner.validation_scores())
+        return row | {"epoch": self.epoch, "fold": self.fold}
 
     def validation_scores(self) -> dict[str, float]:
         """The mean of the folds' metrics, of those that each of them defines, and NAME_sd."""
-        folds = [learner.validation_scores() for learner in self.learners]
         merged: dict[str, float] = {}
-        for name in [name for name in folds[0] if all(name in fold for fold in folds)]:
-            values = [fold[name] for fold in folds]
+        for name in [n for n in self._scores[0] if all(n in fold for fold in self._scores)]:
+            values = [fold[name] for fold in self._scores]
             merged |= {name: mean(values), f"{name}_sd": stdev(values)}
         return merged
 
     def state_dict(self) -> dict[str, Any]:
-        return {"folds": [learner.state_dict() for learner in self.learners]}
+        state = self.learner.state_dict()
+        return {"fold": self.fold, "learner": state, "scores": self._scores}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for learner, of_fold in zip(self.learners, state["folds"], strict=True):
-            learner.load_state_dict(of_fold)
+        self._begin(state["fold"])
+        self.learner.load_state_dict(state["learner"])
+        self._scores = state["scores"]

@@ -79,6 +79,7 @@ class Learner:
         self.optimizer = OPTIMIZERS[params.optimizer](_parameters(self.suffix, params), params)
         self.peak_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.epoch = 0
+        self.validation: Evaluation | None = None  # after the last epoch
 
     def train_epoch(self) -> dict[str, Any]:
         """Train one epoch, evaluate on validation; the epoch's row of measurements.
@@ -93,7 +94,7 @@ class Learner:
         view = self.features.train(self.epoch)
         loss, accuracy = self._train_on(view)
         self.epoch += 1
-        validation = self.evaluate("validation")
+        self.validation = validation = self.evaluate("validation")
         if not np.isfinite([loss, validation.loss]).all():
             raise DivergedError(f"the loss is no longer finite in epoch {self.epoch}")
         return {
@@ -173,7 +174,7 @@ class Learner:
 
     def validation_scores(self) -> dict[str, float]:
         """Every metric of the validation clips, by the weights as they are now."""
-        scores = self.evaluate("validation").scores()
+        scores = (self.validation or self.evaluate("validation")).scores()
         return {f"val/{name}": value for name, value in scores.items()}
 
     def state_dict(self) -> dict[str, Any]:

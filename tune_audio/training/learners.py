@@ -19,7 +19,7 @@ from tune_audio.training.train_params import TrainParams
 def make_learner(
     corpus: Corpus, store: FeatureStore, config: Mapping[str, Any], job: Mapping[str, Any]
 ) -> Learner | CrossValidation:
-    """A learner with its new model; one for each fold where the search has folds.
+    """A learner with its new model; where the search has folds, one that makes one for each.
 
     config: model, model_params, train_params and gpus, as `study.configure` makes them.
     job: epochs, metric and folds, as in `study.Job`.
@@ -39,4 +39,4 @@ def make_learner(
 
     if job["folds"] is None:
         return learner()
-    return CrossValidation(learner, assign_folds(corpus, job["folds"]))
+    return CrossValidation(learner, assign_folds(corpus, job["folds"]), job["epochs"])

@@ -9,17 +9,33 @@ from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 from ray.tune import Callback, Stopper
 
+from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import TrialRecord
+from tune_audio.training.kept import FILE as PREDICTIONS
+from tune_audio.training.metrics import direction
 from tune_audio.tuning.searcher import StudySearcher
+from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import CHECKPOINT
+
+MOST_STOPPED = 20  # trials a family whose predictions are kept although they were stopped
 
 
 def clear_up(trial_folder: Path) -> None:
-    """Remove what an ended trial needs no more; the rest is kept: a model, an error."""
+    """Remove what an ended trial needs no more; predictions, a model, an error are kept."""
     for file in (trial_folder / CHECKPOINT, *trial_folder.glob(".*.partial")):
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         trial_folder.rmdir()
+
+
+def keep_some(storage: Storage, family: str, folder: Path) -> None:
+    """Remove what all but the best stopped trials of a family have said of their clips."""
+    stopped = [r for r in storage.records() if r.family == family and r.state == "stopped"]
+    order = Ranking(stopped, storage.search.metric, direction(storage.search.metric)).order
+    for record in order[MOST_STOPPED:]:
+        (folder / record.key / PREDICTIONS).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            (folder / record.key).rmdir()
 
 
 @contextlib.contextmanager
@@ -98,6 +114,9 @@ class Watch(Callback):
         self.on_change(self.storage.record(trial.config["key"]))
 
     def _ended(self, trial: Any) -> None:
-        if self.storage.record(trial.config["key"]).state != "running":  # else it is repeated
-            clear_up(self.folder / trial.config["key"])
+        record = self.storage.record(trial.config["key"])
+        if record.state != "running":  # else it is repeated
+            clear_up(self.folder / record.key)
+        if record.state == "stopped":
+            keep_some(self.storage, record.family, self.folder)
         self._changed(trial)

@@ -43,7 +43,8 @@ def show(space: SearchSpace, console: Console, cache: Path, feature_bytes: int) 
     total = sum(map(len, configurations.values()))
     trials = space.search.trials
     count = total if trials is None else trials * len(configurations)
-    console.print(f"{count} trials of up to {space.epochs} epochs")
+    folds = f" in each of {space.search.folds} folds" if space.search.folds else ""
+    console.print(f"{count} trials of up to {space.epochs} epochs{folds}")
     _show_plan(space, corpus, fetched, console, cache, feature_bytes, workers=1)
 
 

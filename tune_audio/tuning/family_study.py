@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tune_audio.errors import UserError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
+from tune_audio.training.curve import Best, best
 from tune_audio.training.metrics import direction
 from tune_audio.tuning.samplers import blind_draws, make_pruner, make_sampler
 
@@ -130,16 +131,19 @@ class FamilyStudy:
             number=frozen.number,
             params=attributes["params"],
             state=STATES[frozen.state],
-            value=self._best(epochs),
+            value=self._value(epochs),
             epochs=epochs,
             extra=attributes.get("extra", {}),
         )
         self.records[record.key], self._trials[record.key] = record, trial
         return record
 
-    def _best(self, epochs: Sequence[Mapping[str, Any]]) -> float | None:
-        values = [row[self.search.metric] for row in epochs]
-        return (max if self.maximize else min)(values, default=None)
+    def _best(self, epochs: Sequence[Mapping[str, Any]]) -> Best | None:
+        return best(epochs, self.search.metric, maximize=self.maximize)
+
+    def _value(self, epochs: Sequence[Mapping[str, Any]]) -> float | None:
+        found = self._best(epochs)
+        return None if found is None else found.value
 
     # What is to be run.
 
@@ -196,10 +200,20 @@ class FamilyStudy:
         record, trial = self.records[key], self._trials[key]
         for row in epochs[len(record.epochs) :]:
             trial.set_user_attr(f"epoch {row['epoch']:06}", row)
-            trial.report(row[self.search.metric], row["epoch"])
             record = replace(record, epochs=[*record.epochs, row])
-        self.records[key] = replace(record, value=self._best(record.epochs))
+            trial.report(self._reported(record.epochs), row["epoch"])
+        self.records[key] = replace(record, value=self._value(record.epochs))
         return trial.should_prune()
+
+    def _reported(self, epochs: Sequence[Mapping[str, Any]]) -> float:
+        """What the pruner compares after the last of these epochs.
+
+        An epoch's own value; in the middle of a later fold that of the folds before it.
+        """
+        found = self._best(epochs)
+        if found is None or not epochs[-1].get("fold"):
+            return epochs[-1][self.search.metric]
+        return found.value
 
     def finish(self, key: str, error: str | None, extra: Mapping[str, Any]) -> None:
         """Write down a trial's end; a second end of the same trial changes nothing."""

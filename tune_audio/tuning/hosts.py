@@ -20,6 +20,7 @@ from tune_audio.features.store import FeatureStore
 from tune_audio.machine.cached import entries, in_use, make_room, most_bytes
 from tune_audio.machine.folders import cache_folder
 from tune_audio.machine.publish import published_folder
+from tune_audio.training.kept import FILE as PREDICTIONS
 from tune_audio.tuning.files import Sending, Served, state_of
 
 # What a trial's checkpoints may take of the network on average: a head's travels every epoch, a
@@ -132,15 +133,20 @@ class Elsewhere:
         assert self._scratch is not None
         self._stop_sending()
         for path in sorted(self._scratch.rglob("*")):
-            if path.is_file():
-                with open(path, "rb") as stream:
-                    target = f"{self._home}/{path.relative_to(self._scratch)}"
-                    for _ in self.served.send(stream, target):
-                        pass
+            self._send(path)
+
+    def _send(self, path: Path) -> None:
+        assert self._scratch is not None
+        if path.is_file():
+            target = f"{self._home}/{path.relative_to(self._scratch)}"
+            with open(path, "rb") as stream:
+                for _ in self.served.send(stream, target):
+                    pass
 
     def leave(self) -> None:
         self._stop_sending()
         if self._scratch is not None:
+            self._send(self._scratch / PREDICTIONS)  # of a trial that was stopped
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._home = self._scratch = None
         self._next_send = 0.0

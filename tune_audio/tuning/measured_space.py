@@ -41,7 +41,7 @@ def measure_space(
     answers = measure_apart(requests, at_once)
     found = dict(track(answers, "measuring", len(requests)))
     done = [plan.forecast(space, everything, found) for plan in planned]
-    return Forecast(done, node, space.epochs)
+    return Forecast(done, node, space.epochs * (search.folds or 1))
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class _Planned:
                 )
                 if without <= with_one:
                     gpus, measured, largest = 0.0, on_cpu, on_cpu
-        part = least_epochs(self.search, trials, space.epochs) / space.epochs
+        epochs = space.epochs * (self.search.folds or 1)
+        part = least_epochs(self.search, trials, epochs) / epochs
         return FamilyForecast(
             self.name,
             trials,

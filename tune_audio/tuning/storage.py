@@ -45,13 +45,16 @@ class Storage:
         retry_failed: bool = False,
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
+        self.total_epochs = epochs * (search.folds or 1)
         self.plans = {plan.family.name: plan for plan in plans}
         self.maximize = direction(search.metric) == "maximize"
-        fixed = {"metric": search.metric, "folds": search.folds, "epochs": epochs}
+        # Before, folds were trained together, and an epoch was one of all: not to be compared.
+        folds = f"{search.folds}, one after the other" if search.folds else None
+        fixed = {"metric": search.metric, "folds": folds, "epochs": epochs}
         fixed |= {"corpus": corpus} if corpus else {}
         database = open_database(path)
         self._families = {
-            name: FamilyStudy(database, study, plan, search, epochs, fixed, retry_failed)
+            name: FamilyStudy(database, study, plan, search, self.total_epochs, fixed, retry_failed)
             for name, plan in self.plans.items()
         }
         self._family_of = {record.key: record.family for record in self.records()}

@@ -26,7 +26,13 @@ from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
-from tune_audio.tuning.callbacks import Trouble, Watch, clear_up, memory_kills_known
+from tune_audio.tuning.callbacks import (
+    Trouble,
+    Watch,
+    clear_up,
+    keep_some,
+    memory_kills_known,
+)
 from tune_audio.tuning.cluster import check_needs, gpus_may_come, start_ray
 from tune_audio.tuning.files import Served, serve
 from tune_audio.tuning.gpus import asked_gpus, pack
@@ -132,7 +138,7 @@ def run(
                 epochs=storage.epochs,
                 metric=storage.search.metric,
                 maximize=storage.maximize,
-                folds=None if test else storage.search.folds,
+                folds=storage.search.folds,
                 test=test,
             )
         )
@@ -142,6 +148,8 @@ def run(
     for record in storage.records():  # a driver killed at a trial's end had no time to clear up
         if record.state != "running":
             clear_up(folder / record.key)
+    for family in plans:
+        keep_some(storage, family, folder)
     with contextlib.suppress(OSError):  # it stays if something of a trial is left to be seen
         folder.rmdir()
     if searcher.trouble is not None:

@@ -18,6 +18,7 @@ from tune_audio.features.store import FeatureStore
 from tune_audio.machine.watchdog import Watchdog
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation
+from tune_audio.training.kept import Kept
 from tune_audio.training.learner import DivergedError, Learner
 from tune_audio.training.learners import make_learner
 from tune_audio.tuning.final_test import MODEL, final_test
@@ -48,6 +49,7 @@ class AudioTrial(tune.Trainable):
         self.learner: Learner | CrossValidation | None = None
         self.epochs: list[dict[str, Any]] = []
         self.best: dict[str, Tensor] | None = None
+        self.kept = Kept(self.job["metric"], maximize=self.job["maximize"])
         self.folder: Path | None = None  # this host's, once the trial has begun
         return True
 
@@ -79,7 +81,7 @@ class AudioTrial(tune.Trainable):
         except Exception as reason:  # a bug ends this trial, not the search
             error = f"{type(reason).__name__}: {reason}"
             self._leave_traceback()
-        done = bool(error or trouble) or len(self.epochs) >= self.job["epochs"]
+        done = bool(error or trouble) or len(self.epochs) >= self.total
         # Pairs, because Ray flattens the dicts of a result into its keys.
         why = {"error": error, "trouble": trouble, "out_of_memory": out_of_memory}
         told = {"done": done, "extra": list(extra.items()), "host": self.host, **why}
@@ -90,14 +92,19 @@ class AudioTrial(tune.Trainable):
         self.learner = learner = self.learner or self._begin()
         assert self.folder is not None
         watchdog = Watchdog(self.config["patience_seconds"], self.folder / HANGING)
-        if learner.epoch < self.job["epochs"]:
+        if learner.epoch < self.total:
             with watchdog:
                 row = learner.train_epoch()
             self.epochs.append(row | {"host": self.host})
             self._keep_best(learner)
             self._save(learner)
         with watchdog:
-            return self._end(learner) if learner.epoch >= self.job["epochs"] else {}
+            return self._end(learner) if learner.epoch >= self.total else {}
+
+    @property
+    def total(self) -> int:
+        """The epochs of all folds."""
+        return self.job["epochs"] * (self.job["folds"] or 1)
 
     def _leave_traceback(self) -> None:
         if self.folder is not None:
@@ -116,17 +123,25 @@ class AudioTrial(tune.Trainable):
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
             learner.load_state_dict(state["learner"])
             self.epochs, self.best = state["epochs"], state["best"]
+            if "kept" in state:
+                self.kept.load_state_dict(state["kept"])
+            else:  # of an earlier version
+                self.kept.give_up()
         return learner
 
     def _keep_best(self, learner: Learner | CrossValidation) -> None:
-        """Keep the weights of the best epoch on validation, where a model is to come of it."""
-        values = [row[self.job["metric"]] for row in self.epochs]
-        if self.job["test"] and values[-1] == (max if self.job["maximize"] else min)(values):
+        """Keep what the best epoch says of validation, and its weights for a model to come."""
+        assert learner.validation is not None and self.folder is not None
+        if not self.kept.add(self.epochs, learner.validation):
+            return
+        self.kept.write(self.epochs, self.folder)
+        if self.job["test"]:
             assert isinstance(learner, Learner)  # a retraining has no folds
             self.best = copy.deepcopy(learner.suffix.state_dict())
 
     def _save(self, learner: Learner | CrossValidation) -> None:
         state = {"learner": learner.state_dict(), "epochs": self.epochs, "best": self.best}
+        state["kept"] = self.kept.state_dict()
         assert self.folder is not None
         checkpoint, partial = self.folder / CHECKPOINT, self.folder / f".{CHECKPOINT}.partial"
         try:
