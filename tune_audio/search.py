@@ -40,7 +40,7 @@ from tune_audio.run_copy import fetch
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace, load_space
 from tune_audio.tuning.check import check_models
-from tune_audio.tuning.resolve import prepared
+from tune_audio.tuning.resolve import prepared, with_folds
 from tune_audio.tuning.storage import Storage
 
 
@@ -119,6 +119,7 @@ def search(
         show(chosen, console, cache, most_bytes("features", cache_gb, cache))
         return 0
     corpus = open_data(chosen, console, cache_gb)
+    chosen = with_folds(chosen, corpus, console)
     check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)

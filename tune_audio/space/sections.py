@@ -30,7 +30,8 @@ class Search(_Section):
     ASHA; hyperband alike). `metric` is measured on the validation split. With `folds` a
     trial trains as many models, one after the other, each validated on another part of the training
     and validation clips: the epochs of a further fold are further epochs to the scheduler, and a
-    trial's value is the mean of its folds. `gpus_per_trial: auto` is the
+    trial's value is the mean of its folds. `folds: auto` has folds where recordings, speakers or
+    sources are few. `gpus_per_trial: auto` is the
     part of a GPU that a family's largest batch was measured to need, or none where a CPU is as
     quick; a trial that runs out of GPU memory is repeated once with twice as much. One that does
     no step for ten times what an epoch of its family takes, and at least `hanging_seconds`, is
@@ -43,11 +44,18 @@ class Search(_Section):
     trials: Annotated[int, Ge(1)] | None = None
     grace_epochs: Annotated[int, Ge(1)] = 1
     reduction_factor: Annotated[int, Ge(2)] = 3
-    folds: Annotated[int, Ge(2)] | None = None
+    folds: Literal["auto"] | Annotated[int, Ge(2)] | None = None
     seed: Annotated[int, Ge(0)] = 0
     cpus_per_trial: Annotated[float, Gt(0)] = 1.0
     gpus_per_trial: Literal["auto"] | Annotated[float, Ge(0)] = "auto"
     hanging_seconds: Annotated[float, Gt(0)] = 300.0
+
+    @property
+    def fold_count(self) -> int | None:
+        """`folds`, once recordings have decided what auto is."""
+        if self.folds == "auto":
+            raise ValueError("search.folds: auto is not decided yet")
+        return self.folds
 
 
 class Retrain(_Section):

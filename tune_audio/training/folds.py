@@ -57,6 +57,8 @@ def _drawn(corpus: Corpus, rows: np.ndarray, folds: int, seed: int) -> np.ndarra
             f"only {len(set(groups))} speakers or sources, which folds do not share"
         )
     _check_labels(corpus, rows, groups, "recordings or speakers", folds)
+    if len(set(groups)) == folds:  # leave one group out
+        return np.unique(groups, return_inverse=True)[1]
     drawn = np.empty(len(rows), np.int64)
     for fold, (_, validating) in enumerate(_splitter(corpus, folds, seed, rows, groups)):
         drawn[validating] = fold

@@ -27,7 +27,7 @@ def check_models(space: SearchSpace, corpus: Corpus) -> None:
 
     check_metric(space.search.metric.removeprefix("val/"), multi_label=corpus.multi_label)
     if space.search.folds:
-        assign_folds(corpus, space.search.folds)
+        assign_folds(corpus, space.search.fold_count)
     mistakes = []
     for family in space.families.values():
         for i, (keywords, trainings) in enumerate(_by_model(family, space.search)):

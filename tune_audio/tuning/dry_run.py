@@ -22,6 +22,7 @@ from tune_audio.space import Family, SearchSpace
 from tune_audio.training.complexity import parameter_counts
 from tune_audio.tuning.check import check_models
 from tune_audio.tuning.measured_space import measure_space, to_fetch
+from tune_audio.tuning.resolve import with_folds
 from tune_audio.tuning.samplers import example_configuration
 
 Configurations = dict[str, list[dict[str, Any]]]  # of each family
@@ -32,8 +33,8 @@ def show(space: SearchSpace, console: Console, cache: Path, feature_bytes: int) 
 
     Raises UserError where the search would, but for what only decoding or fetching shows.
     """
+    space, corpus, fetched = _looked_at(space, console, cache)
     console.print(Syntax(space.to_yaml(), "yaml", background_color="default"))
-    corpus, fetched = _looked_at(space, cache)
     configurations = {family.name: _configurations(space, family) for family in _families(space)}
     here = {name: kept for name, kept in configurations.items() if name not in fetched}
     if here:
@@ -43,7 +44,7 @@ def show(space: SearchSpace, console: Console, cache: Path, feature_bytes: int) 
     total = sum(map(len, configurations.values()))
     trials = space.search.trials
     count = total if trials is None else trials * len(configurations)
-    folds = f" in each of {space.search.folds} folds" if space.search.folds else ""
+    folds = f" in each of {space.search.fold_count} folds" if space.search.fold_count else ""
     console.print(f"{count} trials of up to {space.epochs} epochs{folds}")
     _show_plan(space, corpus, fetched, console, cache, feature_bytes, workers=1)
 
@@ -52,18 +53,24 @@ def show_plan(
     space: SearchSpace, console: Console, cache: Path, feature_bytes: int, *, workers: int
 ) -> None:
     """Print what the search takes on this machine, and on so many like it. Raises as `show`."""
-    corpus, fetched = _looked_at(space, cache)
+    space, corpus, fetched = _looked_at(space, console, cache)
     _show_plan(space, corpus, fetched, console, cache, feature_bytes, workers=workers)
 
 
-def _looked_at(space: SearchSpace, cache: Path) -> tuple[Corpus, dict[str, list[str]]]:
-    """The corpus, and what is to be fetched for a family; the others are found to be right."""
+def _looked_at(
+    space: SearchSpace, console: Console, cache: Path
+) -> tuple[SearchSpace, Corpus, dict[str, list[str]]]:
+    """The corpus, the space with the folds that it decides, and what is to be fetched for a family.
+
+    The other families are found to be right.
+    """
     corpus = outline(space, cache)
+    space = with_folds(space, corpus, console)
     lacking = {name: to_fetch(family, space.search) for name, family in space.families.items()}
     fetched = {name: checkpoints for name, checkpoints in lacking.items() if checkpoints}
     here = {name: f for name, f in space.families.items() if name not in fetched}
     check_models(replace(space, families=here), corpus)
-    return corpus, fetched
+    return space, corpus, fetched
 
 
 def _show_plan(

@@ -41,7 +41,7 @@ def measure_space(
     answers = measure_apart(requests, at_once)
     found = dict(track(answers, "measuring", len(requests)))
     done = [plan.forecast(space, everything, found) for plan in planned]
-    return Forecast(done, node, space.epochs * (search.folds or 1))
+    return Forecast(done, node, space.epochs * (search.fold_count or 1))
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class _Planned:
     ) -> "_Planned":
         search = space.search
         drawn = likely_configurations(family, search.trials)
-        costs = FamilyCosts(family, drawn, corpus, space.epochs, search.folds, store)
+        costs = FamilyCosts(family, drawn, corpus, space.epochs, search.fold_count, store)
         cpus = family.resources.get("cpus", search.cpus_per_trial)
         asked = family.resources.get("gpus", search.gpus_per_trial)
         return cls(costs, cpus, asked if node.gpus or asked != "auto" else 0.0, node, search)
@@ -93,7 +93,7 @@ class _Planned:
         return Request(
             costs.corpus,
             costs.config(chosen, self.cpus, float(on_gpu)),
-            {"epochs": costs.epochs, "metric": search.metric, "folds": search.folds},
+            {"epochs": costs.epochs, "metric": search.metric, "folds": search.fold_count},
             costs.augments,
             costs.store.max_bytes,
         )
@@ -123,7 +123,7 @@ class _Planned:
                 )
                 if without <= with_one:
                     gpus, measured, largest = 0.0, on_cpu, on_cpu
-        epochs = space.epochs * (self.search.folds or 1)
+        epochs = space.epochs * (self.search.fold_count or 1)
         part = least_epochs(self.search, trials, epochs) / epochs
         return FamilyForecast(
             self.name,

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from tune_audio.data.assume import AUTO, assume
+from tune_audio.data.corpus import Corpus
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.domains import Fixed
 from tune_audio.space.parameters import dataset_parameters
@@ -48,6 +49,17 @@ def resolve(space: SearchSpace, console: Console) -> SearchSpace:
     seconds = space.data.get("clip_seconds", COMPACT_SECONDS)
     families = {name: _whole_clips(f, seconds) for name, f in space.families.items()}
     return replace(space, families=families)
+
+
+def with_folds(space: SearchSpace, corpus: Corpus, console: Console) -> SearchSpace:
+    """The space with `search.folds: auto` decided by its recordings, and the reason shown."""
+    if space.search.folds != AUTO:
+        return space
+    from tune_audio.training.few import choose_folds  # knows torch
+
+    folds, reason = choose_folds(corpus)
+    console.print(f"search.folds: {reason}", markup=False, highlight=False, soft_wrap=True)
+    return replace(space, search=space.search.model_copy(update={"folds": folds}))
 
 
 def _by_clip(search: Search, data: dict[str, Any]) -> Search:

@@ -45,11 +45,11 @@ class Storage:
         retry_failed: bool = False,
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
-        self.total_epochs = epochs * (search.folds or 1)
+        self.total_epochs = epochs * (search.fold_count or 1)
         self.plans = {plan.family.name: plan for plan in plans}
         self.maximize = direction(search.metric) == "maximize"
         # Before, folds were trained together, and an epoch was one of all: not to be compared.
-        folds = f"{search.folds}, one after the other" if search.folds else None
+        folds = f"{search.fold_count}, one after the other" if search.fold_count else None
         fixed = {"metric": search.metric, "folds": folds, "epochs": epochs}
         fixed |= {"corpus": corpus} if corpus else {}
         database = open_database(path)

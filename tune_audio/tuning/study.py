@@ -138,7 +138,7 @@ def run(
                 epochs=storage.epochs,
                 metric=storage.search.metric,
                 maximize=storage.maximize,
-                folds=storage.search.folds,
+                folds=storage.search.fold_count,
                 test=test,
             )
         )
