@@ -73,4 +73,4 @@ def test_a_label_of_few_recordings_has_fewer_folds(tone_corpus):
     assert choose_folds(corpus)[0] == 3
     targets[rows[1:3]] = 0
     assert choose_folds(corpus)[0] is None
-    assert "not every label" in choose_folds(corpus)[1]
+    assert "no folds with every label" in choose_folds(corpus)[1]

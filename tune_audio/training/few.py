@@ -42,4 +42,4 @@ def choose_folds(corpus: Corpus) -> tuple[int | None, str]:
         except UserError:
             continue
         return folds, f"{counted}: {folds} folds, {how}"
-    return None, f"{counted}, but not every label is in two of them: one split"
+    return None, f"{counted}, which no folds with every label can share: one split"
