@@ -8,15 +8,15 @@ import torch
 
 from tune_audio.training import kept
 from tune_audio.training.evaluation import Evaluation
-from tune_audio.training.kept import FILE, Kept
+from tune_audio.training.kept import FILE, Kept, rounded
 
 ACCURACY = "val/accuracy"
 
 
-def said(mark: float, recordings: list[int]) -> Evaluation:
-    """An evaluation whose logits tell which it is."""
-    logits = np.full((len(recordings), 2), mark, np.float32)
-    return Evaluation(np.zeros(len(recordings), np.int64), logits, 0.5, np.array(recordings))
+def said(mark: float, rows: list[int]) -> Evaluation:
+    """An evaluation whose logits tell which it is: the second label is so far behind."""
+    logits = np.tile(np.float32([0, -mark]), (len(rows), 1))
+    return Evaluation(np.zeros(len(rows), np.int64), logits, 0.5, np.array(rows), np.array(rows))
 
 
 def replay(keeper: Kept, rows: list[dict], recordings: dict[int, list[int]]) -> list[bool]:
@@ -35,8 +35,8 @@ def test_the_best_epoch_of_one_split(tmp_path: Path):
     assert replay(keeper, rows, {0: [4, 7]}) == [True, True, False]
     keeper.write(rows, tmp_path)
     with np.load(tmp_path / FILE) as file:
-        assert file["logits"].tolist() == [[2, 2], [2, 2]] and file["logits"].dtype == np.float16
-        assert file["recording"].tolist() == [4, 7] and file["fold"].tolist() == [0, 0]
+        assert file["logits"].tolist() == [[0, -2], [0, -2]] and file["logits"].dtype == np.float16
+        assert file["row"].tolist() == [4, 7] and file["fold"].tolist() == [0, 0]
         assert file["epoch"] == 2
 
 
@@ -47,8 +47,8 @@ def test_folds_are_joined_at_the_epoch_that_is_best_on_average(tmp_path: Path):
     assert replay(keeper, rows, {0: [4, 7], 1: [1], 2: [2]}) == [True, True, False, True, False]
     keeper.write(rows, tmp_path)
     with np.load(tmp_path / FILE) as file:  # epochs 1 of the two that are done
-        assert file["logits"][:, 0].tolist() == [1, 1, 3]
-        assert file["recording"].tolist() == [4, 7, 1] and file["fold"].tolist() == [0, 0, 1]
+        assert file["logits"][:, 1].tolist() == [-1, -1, -3]
+        assert file["row"].tolist() == [4, 7, 1] and file["fold"].tolist() == [0, 0, 1]
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
@@ -67,6 +67,8 @@ def test_logits_beyond_half_precision_stay_numbers(tmp_path: Path):
     keeper.write(rows, tmp_path)
     with np.load(tmp_path / FILE) as file:
         assert np.isfinite(file["logits"]).all()
+    close = np.float32([[300.0, 300.01], [7.0, 6.99]])
+    assert rounded(close, several=False).argmax(-1).tolist() == [1, 0]
 
 
 def test_its_state_is_what_a_checkpoint_may_hold(tmp_path: Path):

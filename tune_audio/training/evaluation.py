@@ -16,13 +16,14 @@ class Evaluation:
 
     targets: int64 (n,), or multi-hot float32 (n, labels). logits: float32 (n, labels). loss: the
     one it is trained with, without label smoothing. recording: int64 (n,), equal for the windows
-    that were cut from one recording.
+    that were cut from one recording. rows: int64 (n,), of the corpus.
     """
 
     targets: np.ndarray
     logits: np.ndarray
     loss: float
     recording: np.ndarray
+    rows: np.ndarray | None = None
 
     @property
     def has_windows(self) -> bool:

@@ -16,7 +16,6 @@ FILE = "predictions.npz"
 # Folds are joined at the epoch that is best on average, which is known at the end: until then all
 # epochs are kept, unless they take more than this.
 MOST_BYTES = 128_000_000
-LARGEST = float(np.finfo(np.float16).max)
 
 
 class Kept:
@@ -27,7 +26,7 @@ class Kept:
 
     def __init__(self, metric: str, *, maximize: bool) -> None:
         self.metric, self.maximize = metric, maximize
-        self._recordings: dict[int, Tensor] = {}  # by fold
+        self._rows: dict[int, Tensor] = {}  # by fold
         self._logits: dict[int, dict[int, Tensor]] = {}  # by fold and its epoch, from 1
         self._none = False  # are kept of this trial
 
@@ -38,9 +37,9 @@ class Kept:
         """
         fold = rows[-1].get("fold", 0)
         epoch = sum(row.get("fold", 0) == fold for row in rows)
-        clips = evaluation.by_clip
-        logits = np.clip(clips.logits, -LARGEST, LARGEST).astype(np.float16)
-        self._recordings[fold] = torch.from_numpy(clips.recording)
+        assert evaluation.rows is not None
+        logits = rounded(evaluation.logits, several=evaluation.targets.ndim == 2)
+        self._rows[fold] = torch.from_numpy(evaluation.rows)
         self._logits.setdefault(fold, {})[epoch] = torch.from_numpy(logits)
         found = best(rows, self.metric, maximize=self.maximize)
         assert found is not None
@@ -63,8 +62,8 @@ class Kept:
     def write(self, rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
         """Put the best epoch's logits into FILE, whole or not at all.
 
-        logits: float16 (n, labels), a row a recording; recording: int64 (n,), as in the corpus;
-        fold: int64 (n,), by which it was validated; epoch: the one they are of, from 1.
+        logits: float16 (n, labels), as `rounded` has them; row: int64 (n,), of the corpus; fold:
+        int64 (n,), by which it was validated; epoch: the one they are of, from 1.
         """
         found = best(rows, self.metric, maximize=self.maximize)
         if found is None or self._none:
@@ -75,19 +74,31 @@ class Kept:
             np.savez(
                 file,
                 logits=np.concatenate([self._logits[f][found.epoch].numpy() for f in folds]),
-                recording=np.concatenate([self._recordings[f].numpy() for f in folds]),
-                fold=np.concatenate([np.full(len(self._recordings[f]), f) for f in folds]),
+                row=np.concatenate([self._rows[f].numpy() for f in folds]),
+                fold=np.concatenate([np.full(len(self._rows[f]), f) for f in folds]),
                 epoch=found.epoch,
             )
         os.replace(partial, folder / FILE)
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "recordings": self._recordings,
+            "rows": self._rows,
             "logits": self._logits,
             "none": self._none,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._recordings, self._logits = state["recordings"], state["logits"]
+        self._rows, self._logits = state["rows"], state["logits"]
         self._none = state["none"]
+
+
+def rounded(logits: np.ndarray, *, several: bool) -> np.ndarray:
+    """Logits (n, L) in two bytes each, float16, so that no answer changes.
+
+    Of one label a clip, the highest becomes 0, which softmax does not notice: what comes close to
+    it is then told from it as finely as float32 had it. Of several, a sign stays as it is.
+    """
+    if not several:
+        logits = logits - logits.max(axis=-1, keepdims=True)
+    furthest = np.finfo(np.float16).max
+    return np.clip(logits, -furthest, furthest).astype(np.float16)

@@ -166,7 +166,8 @@ class Learner:
         loss = self.loss(logits, view.targets, label_smoothing=0.0).item()
         rows = self.features.rows(split)
         recording = self.features.corpus.recording[rows]
-        return Evaluation(self.features.corpus.targets[rows], logits.cpu().numpy(), loss, recording)
+        targets = self.features.corpus.targets[rows]
+        return Evaluation(targets, logits.cpu().numpy(), loss, recording, rows)
 
     def _logits(self, view: View, index: Tensor) -> Tensor:
         alive()

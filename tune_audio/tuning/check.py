@@ -26,8 +26,8 @@ def check_models(space: SearchSpace, corpus: Corpus) -> None:
     from tune_audio.training.learner import check_configuration
 
     check_metric(space.search.metric.removeprefix("val/"), multi_label=corpus.multi_label)
-    if space.search.folds:
-        assign_folds(corpus, space.search.fold_count)
+    if folds := space.search.fold_count:
+        assign_folds(corpus, folds)
     mistakes = []
     for family in space.families.values():
         for i, (keywords, trainings) in enumerate(_by_model(family, space.search)):
