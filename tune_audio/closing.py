@@ -20,7 +20,7 @@ def say_where(run: RunFolder, space: str, console: Console) -> None:
     say(f"\nEverything of this search: {run.path}")
     say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
     for folder in sorted(run.path.glob("retrain*")):
-        say(f"  {folder.name}/FAMILY-N: models of the train split, and what they said of the test")
+        say(f"  {folder.name}/FAMILY-N: models, and what they said of the test")
     cache, kept = cache_folder(), entries(cache_folder())
     of_kind = Counter({k: sum(e.size_bytes for e in kept if e.kind == k) for k in KINDS})
     largest = ", ".join(f"{kind} {human(size)}" for kind, size in of_kind.most_common(2) if size)

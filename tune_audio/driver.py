@@ -150,7 +150,13 @@ class Driver:
         publish_text(self.run.skipped, text.getvalue())
 
     def execute(
-        self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
+        self,
+        storage: Storage,
+        corpus: Corpus,
+        folder: Path,
+        *,
+        test: bool = False,
+        train_on: str = "train",
     ) -> list[TrialRecord]:
         """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
         prepare()
@@ -179,6 +185,7 @@ class Driver:
                         feature_bytes=most_bytes("features", self.cache_gb, cache),
                         cache_gb=self.cache_gb,
                         test=test,
+                        train_on=train_on,
                         demonstration=self.demonstration,
                         on_change=on_change,
                     )

@@ -25,8 +25,16 @@ from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.tables import retrain_table
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import load_space
+from tune_audio.training.curve import best
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
+
+TRAIN, TRAIN_AND_VALIDATION = "train", "train+validation"
+WHAT = {"all": "all labels", "same": "the search's labels"}
+HOW = {
+    TRAIN: "the train split alone, with the best epoch by validation",
+    TRAIN_AND_VALIDATION: "all that is not for the test, for as many steps as its best epoch had",
+}
 
 
 @click.command(context_settings=CONTEXT)
@@ -60,42 +68,67 @@ def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) 
     how = driver.space.retrain
     if how is None:
         raise ValueError(f"{driver.run.path}: its space retrains nothing")
-    searched = driver.rank(driver.search_storage(corpus).records())
-    plans = []
-    for family in driver.space.families.values():
-        best = searched.of(family.name).order[: how.top]
-        configurations = [_seeded(record, i) for record in best for i in range(how.repeats)]
-        if configurations:
-            plans.append(Plan(family, configurations))
-    if not plans:
+    searched_on, searched = corpus, driver.rank(driver.search_storage(corpus).records())
+    if not searched.order:
         raise UserError(f"{driver.run.path}: no trial has a result yet; nothing to retrain")
-    what = "all labels" if how.labels == "all" else "the search's labels"
-    driver.console.print(
-        f"\nRetraining the best of each family on {what}: on the train split alone, with the best "
-        "epoch by validation, and tested once",
-        soft_wrap=True,
-    )
     if how.labels == "all":
         corpus = open_data(driver.space, driver.console, driver.cache_gb, "all")
+    train_on: str = how.train_on
+    if train_on == "auto":
+        train_on = TRAIN if corpus.labels != searched_on.labels else TRAIN_AND_VALIDATION
+    driver.console.print(
+        f"\nRetraining the best of each family on {WHAT[how.labels]}: on {HOW[train_on]}, and "
+        "tested once",
+        soft_wrap=True,
+    )
+    part = 1.0  # of as many epochs: as many steps
+    if train_on == TRAIN_AND_VALIDATION and corpus.labels == searched_on.labels:
+        part = _trained_on(searched_on, driver.space.search.fold_count) / _untested(corpus)
+    plans = []
+    for family in driver.space.families.values():
+        configurations = []
+        for record in searched.of(family.name).order[: how.top]:
+            epochs = {"epochs": how.epochs or _epochs(driver, record, part)}
+            own = epochs if train_on == TRAIN_AND_VALIDATION else {}
+            configurations += [_seeded(record, i) | own for i in range(how.repeats)]
+        if configurations:
+            plans.append(Plan(family, configurations))
     storage = Storage(
         driver.run.database,
         plans,
         driver.space.search.model_copy(
             update={"scheduler": "none", "sampler": "grid", "folds": None}
         ),
-        epochs=how.epochs or driver.space.epochs,
+        epochs=how.epochs or max(1, round(part * driver.space.epochs)),
         study="retrain" if how.labels == "all" else "retrain-same",
         corpus=corpus.fingerprint,
         retry_failed=retry_failed,
     )
     folder = driver.run.path / storage.study
-    driver.searched, driver.retrained = searched, driver.execute(storage, corpus, folder, test=True)
+    driver.searched = searched
+    driver.retrained = driver.execute(storage, corpus, folder, test=True, train_on=train_on)
     driver.console.print(retrain_table(searched, driver.retrained))
     return storage.finished()
 
 
 def _seeded(record: TrialRecord, repeat: int) -> dict[str, Any]:
     return record.params | {"seed": record.params.get("seed", 0) + repeat}
+
+
+def _epochs(driver: Driver, record: TrialRecord, part: float) -> int:
+    """As many as the best epoch of a trial, over its folds, was from its beginning."""
+    found = best(record.epochs, driver.metric, maximize=driver.direction == "maximize")
+    assert found is not None  # it is ranked
+    return max(1, round(part * found.epoch))
+
+
+def _trained_on(corpus: Corpus, folds: int | None) -> float:
+    """Clips of an epoch of the search."""
+    return len(corpus.rows("train")) if folds is None else _untested(corpus) * (1 - 1 / folds)
+
+
+def _untested(corpus: Corpus) -> int:
+    return len(corpus.rows("train")) + len(corpus.rows("validation"))
 
 
 if __name__ == "__main__":

@@ -69,6 +69,7 @@ def config(tmp_path: Path) -> dict:
         "family": "family",
         "folder": str(tmp_path / "run" / "family-0"),
         "model": "lstm_cnn",
+        "params": {},
         "model_params": {"channels": 4, "hidden_size": 4},
         "train_params": asdict(TrainParams(lr=1e-2, batch_size=16)),
         "threads": 1,

@@ -3,10 +3,14 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
+from tune_audio.training.curve import best
+from tune_audio.training.kept import FILE as PREDICTIONS
 from tune_audio.training.train_params import TrainParams
 from tune_audio.tuning.trial import CHECKPOINT, AudioTrial
 
@@ -18,6 +22,7 @@ def config(tmp_path: Path) -> dict:
     return {
         "folder": str(tmp_path / "trial"),
         "model": "lstm_cnn",
+        "params": {},
         "model_params": {"channels": 4, "hidden_size": 4},
         "train_params": asdict(TrainParams(lr=1e-2, batch_size=16)),
         "threads": 1,
@@ -38,6 +43,7 @@ def job(tone_corpus: Corpus, tmp_path: Path) -> dict:
         "maximize": True,
         "folds": None,
         "test": False,
+        "train_on": "train",
     }
 
 
@@ -79,3 +85,48 @@ def test_a_checkpoint_of_a_gpu_is_resumed_without_one(config, job, optimizer, mo
     state = resumed.learner.optimizer.state.values()
     devices = {tensor.device.type for of_parameter in state for tensor in of_parameter.values()}
     assert devices == {"cpu"}
+
+
+def test_predictions_of_the_best_epoch_outlive_a_kill(config, job) -> None:
+    finish(start(config | {"folder": f"{config['folder']}-undisturbed"}, job))
+    start(config, job).step()
+    trial = start(config, job)
+    finish(trial)
+    corpus = trial.corpus
+    with (
+        np.load(Path(config["folder"]) / PREDICTIONS) as ours,
+        np.load(Path(f"{config['folder']}-undisturbed") / PREDICTIONS) as theirs,
+    ):
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
+        assert np.array_equal(ours["row"], corpus.rows("validation"))
+        right = ours["logits"].argmax(-1) == corpus.targets[ours["row"]]
+        best = max(row["val/accuracy"] for row in trial.epochs)
+        assert right.mean() == best == trial.epochs[int(ours["epoch"]) - 1]["val/accuracy"]
+
+
+def test_folds_answer_for_every_clip_that_is_not_for_the_test(config, job) -> None:
+    trial = start(config, job | {"folds": 3})
+    rows = finish(trial)
+    assert len(rows) == 3 * EPOCHS
+    with np.load(Path(config["folder"]) / PREDICTIONS) as kept:
+        untested = np.flatnonzero(trial.corpus.split != SPLITS.index("test"))
+        assert np.array_equal(np.sort(kept["row"]), untested)
+        accuracies = [
+            (kept["logits"].argmax(-1) == trial.corpus.targets[kept["row"]])[kept["fold"] == fold]
+            for fold in range(3)
+        ]
+        found = best(rows, "val/accuracy", maximize=True)
+        assert np.mean([of_fold.mean() for of_fold in accuracies]) == pytest.approx(found.value)
+
+
+def test_a_retraining_of_all_that_is_not_for_the_test(config, job) -> None:
+    job |= {"test": True, "train_on": "train+validation"}
+    config |= {"params": {"epochs": 2}, "family": "family", "demonstration": False}
+    trial = start(config, job)
+    epochs = finish(trial)
+    assert len(epochs) == 2 and not any(name.startswith("val/") for name in epochs[0])
+    assert (
+        len(trial.learner.features.rows("train"))
+        == (trial.corpus.split != SPLITS.index("test")).sum()
+    )
+    assert (Path(config["folder"]) / "model" / "config.json").exists()

@@ -42,11 +42,12 @@ def _best(run: RunFolder, family: str, models: list[Path]) -> Path:
     from tune_audio.tuning.storage import Storage
 
     space = load_space(run.space, models=[family])
-    search = space.search.model_copy(update={"scheduler": "none", "sampler": "grid"})
+    search = space.search.model_copy(update={"scheduler": "none", "sampler": "grid", "folds": None})
     study, plans = models[0].parents[1].name, [Plan(space.families[family])]
-    records = Storage(run.database, plans, search, epochs=space.epochs, study=study).records()
+    records = Storage(run.database, plans, search, epochs=None, study=study).records()
     by_key = {model.parent.name: model for model in models}
-    for record in Ranking(records, search.metric, direction(search.metric)).order:
+    ranked = Ranking(records, search.metric, direction(search.metric)).order
+    for record in [*ranked, *records]:  # those that nothing validated are in the search's order
         if record.key in by_key:
             return by_key[record.key]
     raise UserError(f"{run.database}: has no result of {family}; give a model's own folder.")

@@ -26,7 +26,8 @@ def leaderboard(ranking: Ranking, top: int = 10) -> Table:
     table.add_column("family", style="bold")
     for name in names:
         table.add_column(name, justify="right", overflow="fold")
-    for name in (ranking.metric, "epochs", "seconds"):
+    folds = ["folds"] if any(record.folds > 1 for record in ranking.order) else []
+    for name in (ranking.metric, *folds, "epochs", "seconds"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("state")
     for rank, record in enumerate(ranking.order, start=1):
@@ -37,6 +38,7 @@ def leaderboard(ranking: Ranking, top: int = 10) -> Table:
             record.family,
             *(_param(record, name) for name in names),
             format_metric(record.value),
+            *([str(record.folds)] if folds else []),
             str(len(record.epochs)),
             f"{record.seconds:.1f}",
             STATE_LABELS.get(record.state, record.state),
@@ -83,7 +85,8 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
     """What the search found beside what retraining on all labels gave (report A, table 4.6).
 
     Retrainings of one configuration (repeats: they differ in `seed` at most) share a row, as
-    mean ± standard deviation of the sample.
+    mean ± standard deviation of the sample. Nothing validated those of all that was not for the
+    test.
     """
     metric = searched.metric
     test_metric = "test/" + metric.partition("/")[2]
@@ -94,7 +97,9 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
     best = searched.best
     table = _table(f"Best configurations by {metric} and their retraining", _failures(retrained))
     table.add_column("family", style="bold")
-    for name in ("search", *names, "retrain", test_metric):
+    validated = any(record.value is not None for record in retrained)
+    retrain = ["retrain"] if validated else []
+    for name in ("search", *names, *retrain, test_metric):
         table.add_column(name, justify="right", overflow="fold")
     for name in ("trainable", "frozen", "seconds"):
         table.add_column(name, justify="right", overflow="fold")
@@ -107,7 +112,7 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
                 family,
                 format_metric(found.value if found else None),
                 *(_param(shown, name) for name in names),
-                _mean_sd(record.value for record in group),
+                *([_mean_sd(record.value for record in group)] if validated else []),
                 _mean_sd(record.extra.get(test_metric) for record in group),
                 _count(group, "trainable_parameters"),
                 _count(group, "frozen_parameters"),

@@ -62,14 +62,17 @@ class Retrain(_Section):
     """What happens to the `top` configurations of each family after the search.
 
     Each is trained `repeats` times with different seeds, on the space's labels ("same") or on
-    every label the data set has ("all"), for `epochs` (None: as long as in the search), and
-    tested once.
+    every label the data set has ("all"), and tested once. `train_on: train+validation` is all that
+    is not for the test, for as many steps as the best epoch of the search had; `train` leaves
+    validation out, to find the best of `epochs` (None: as many as in the search) by it. auto is
+    `train` where the labels are others than the search's, for which its best epoch says nothing.
     """
 
     labels: Literal["all", "same"] = "all"
     top: Annotated[int, Ge(1)] = 1
     repeats: Annotated[int, Ge(1)] = 1
     epochs: Annotated[int, Ge(1)] | None = None
+    train_on: Literal["auto", "train", "train+validation"] = "auto"
 
 
 class Resources(_Section):

@@ -21,10 +21,13 @@ def best(rows: Sequence[Mapping[str, Any]], metric: str, *, maximize: bool) -> B
     """The best epoch by a metric; None before the first.
 
     rows: of all epochs, fold after fold. A fold that is still being trained counts only if it is
-    the first: the mean of other folds is known at the epochs that all of them have.
+    the first: the mean of other folds is known at the epochs that all of them have. None, too,
+    where nothing validated.
     """
     folds: dict[int, list[float]] = {}
     for row in rows:
+        if metric not in row:
+            return None
         folds.setdefault(row.get("fold", 0), []).append(row[metric])
     curves = [curve for curve in folds.values() if len(curve) == len(folds[0])]
     if not curves:

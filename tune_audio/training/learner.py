@@ -82,7 +82,7 @@ class Learner:
         self.validation: Evaluation | None = None  # after the last epoch
 
     def train_epoch(self) -> dict[str, Any]:
-        """Train one epoch, evaluate on validation; the epoch's row of measurements.
+        """Train one epoch, evaluate on validation if there is any; the epoch's row of measurements.
 
         Accuracies are in it where a clip has one label. With mixup, training's is of the label that
         has the larger share.
@@ -94,18 +94,22 @@ class Learner:
         view = self.features.train(self.epoch)
         loss, accuracy = self._train_on(view)
         self.epoch += 1
-        self.validation = validation = self.evaluate("validation")
-        if not np.isfinite([loss, validation.loss]).all():
+        validated = self._validate() if len(self.features.rows("validation")) else {}
+        if not np.isfinite([loss, validated.get("val/loss", 0.0)]).all():
             raise DivergedError(f"the loss is no longer finite in epoch {self.epoch}")
         return {
             "epoch": self.epoch,
             "train/loss": loss,
             **({} if self.multi_label else {"train/accuracy": accuracy}),
-            "val/loss": validation.loss,
-            **{f"val/{name}": validation.score(name) for name in validation.usual(self.metric)},
+            **validated,
             "epoch_seconds": time.perf_counter() - started,
             "prefix": view.how,
         }
+
+    def _validate(self) -> dict[str, float]:
+        self.validation = validation = self.evaluate("validation")
+        scores = {f"val/{name}": validation.score(name) for name in validation.usual(self.metric)}
+        return {"val/loss": validation.loss, **scores}
 
     def _train_on(self, view: View) -> tuple[float, float]:
         """As many clips as a view has, in a drawn order; mean training loss and accuracy."""

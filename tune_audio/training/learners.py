@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.features.pipeline import Features
 from tune_audio.features.store import FeatureStore
@@ -15,6 +16,8 @@ from tune_audio.training.folds import CrossValidation, assign_folds
 from tune_audio.training.learner import Learner
 from tune_audio.training.train_params import TrainParams
 
+NONE_VALIDATES = 1  # where every clip is in fold 0
+
 
 def make_learner(
     corpus: Corpus, store: FeatureStore, config: Mapping[str, Any], job: Mapping[str, Any]
@@ -22,7 +25,7 @@ def make_learner(
     """A learner with its new model; where the search has folds, one that makes one for each.
 
     config: model, model_params, train_params and gpus, as `study.configure` makes them.
-    job: epochs, metric and folds, as in `study.Job`.
+    job: epochs, metric, folds and train_on, as in `study.Job`.
     """
 
     def learner(fold: tuple[np.ndarray, int] | None = None) -> Learner:
@@ -37,6 +40,9 @@ def make_learner(
             device="cuda" if config["gpus"] else "cpu",
         )
 
+    if job.get("train_on") == "train+validation":
+        everything = np.where(corpus.split == SPLITS.index("test"), -1, 0)
+        return learner((everything, NONE_VALIDATES))
     if job["folds"] is None:
         return learner()
     return CrossValidation(learner, assign_folds(corpus, job["folds"]), job["epochs"])

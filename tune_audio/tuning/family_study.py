@@ -201,7 +201,8 @@ class FamilyStudy:
         for row in epochs[len(record.epochs) :]:
             trial.set_user_attr(f"epoch {row['epoch']:06}", row)
             record = replace(record, epochs=[*record.epochs, row])
-            trial.report(self._reported(record.epochs), row["epoch"])
+            if self.search.metric in row:
+                trial.report(self._reported(record.epochs), row["epoch"])
         self.records[key] = replace(record, value=self._value(record.epochs))
         return trial.should_prune()
 
@@ -220,14 +221,16 @@ class FamilyStudy:
         record, trial = self.records[key], self._trials[key]
         if record.state != "running":
             return
-        if error is not None or record.value is None:
+        if error is not None or not record.epochs:
             state, extra = TrialState.FAIL, {**extra, "error": error or "it ended without a result"}
-        elif len(record.epochs) < self.epochs:
+        elif len(record.epochs) < record.params.get("epochs", self.epochs):
             state = TrialState.PRUNED
         else:
             state = TrialState.COMPLETE
         trial.set_user_attr("extra", extra)
         value = record.value if state == TrialState.COMPLETE else None
+        if state == TrialState.COMPLETE and value is None:  # nothing validated; Optuna wants one
+            value = record.epochs[-1]["train/loss"]
         self._study.tell(trial.number, value, state)
         self.records[key] = replace(record, state=STATES[state], extra=dict(extra))
 

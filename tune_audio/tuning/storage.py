@@ -27,7 +27,8 @@ class Storage:
 
     Opening an existing file continues it: trials that were running are handed out again first.
 
-    corpus: the fingerprint of what is trained on; None where results are only read.
+    epochs, corpus: of a fold, and the fingerprint of what is trained on; None where results are
+    only read.
     retry_failed: run the configurations that failed once more.
     Raises UserError where the file was made with other data, epochs, metric or folds;
     SurroundingsError, as whatever writes later, where the file cannot be read or written.
@@ -39,18 +40,19 @@ class Storage:
         plans: Sequence[Plan],
         search: Search,
         *,
-        epochs: int,
+        epochs: int | None,
         study: str = "search",
         corpus: str | None = None,
         retry_failed: bool = False,
     ) -> None:
-        self.study, self.search, self.epochs = study, search, epochs
-        self.total_epochs = epochs * (search.fold_count or 1)
+        self.study, self.search, self.epochs = study, search, epochs or 1
+        self.total_epochs = self.epochs * (search.fold_count or 1)
         self.plans = {plan.family.name: plan for plan in plans}
         self.maximize = direction(search.metric) == "maximize"
         # Before, folds were trained together, and an epoch was one of all: not to be compared.
         folds = f"{search.fold_count}, one after the other" if search.fold_count else None
-        fixed = {"metric": search.metric, "folds": folds, "epochs": epochs}
+        fixed: dict[str, Any] = {"metric": search.metric, "folds": folds}
+        fixed |= {"epochs": epochs} if epochs else {}
         fixed |= {"corpus": corpus} if corpus else {}
         database = open_database(path)
         self._families = {

@@ -59,6 +59,7 @@ class Job:
     maximize: bool
     folds: int | None  # of cross-validation; None for the one split
     test: bool  # a retraining: keep the best weights, test once, save the model
+    train_on: str  # "train", or "train+validation": then nothing validates
 
 
 def resources(family: Family, search: Search, coming: float = 0.0) -> dict[str, float]:
@@ -83,6 +84,7 @@ def run(
     feature_bytes: int,
     cache_gb: float | None = None,
     test: bool = False,
+    train_on: str = "train",
     demonstration: bool = False,
     on_change: Callable[[TrialRecord], None] = lambda record: None,
 ) -> None:
@@ -109,7 +111,8 @@ def run(
     def configure(record: TrialRecord) -> dict[str, Any]:
         need = packing.begin(record.key, record.family)
         family = storage.plans[record.family].family
-        train_params, model_params = family.split(record.params)
+        given = {name: value for name, value in record.params.items() if name != "epochs"}
+        train_params, model_params = family.split(given)
         return {
             "key": record.key,
             "family": record.family,
@@ -140,6 +143,7 @@ def run(
                 maximize=storage.maximize,
                 folds=storage.search.fold_count,
                 test=test,
+                train_on=train_on,
             )
         )
         packing = Packing(pack(needs, plans, search, corpus, job, say=say))

@@ -103,8 +103,9 @@ class AudioTrial(tune.Trainable):
 
     @property
     def total(self) -> int:
-        """The epochs of all folds."""
-        return self.job["epochs"] * (self.job["folds"] or 1)
+        """The epochs of all folds; of a retraining those that its configuration asks for."""
+        epochs: int = self.config["params"].get("epochs", self.job["epochs"])
+        return epochs * (self.job["folds"] or 1)
 
     def _leave_traceback(self) -> None:
         if self.folder is not None:
@@ -131,7 +132,9 @@ class AudioTrial(tune.Trainable):
 
     def _keep_best(self, learner: Learner | CrossValidation) -> None:
         """Keep what the best epoch says of validation, and its weights for a model to come."""
-        assert learner.validation is not None and self.folder is not None
+        assert self.folder is not None
+        if learner.validation is None:
+            return  # nothing validates: the last epoch it is
         if not self.kept.add(self.epochs, learner.validation):
             return
         self.kept.write(self.epochs, self.folder)
@@ -157,9 +160,10 @@ class AudioTrial(tune.Trainable):
         model = learner.model
         extra: dict[str, Any] = {**parameter_counts(model)}
         if self.job["test"]:
-            assert isinstance(learner, Learner) and self.best is not None
+            assert isinstance(learner, Learner)
             extra["multiply_adds"] = multiply_adds(model, self.corpus.clip_samples)
-            learner.suffix.load_state_dict(self.best)
+            if self.best is not None:
+                learner.suffix.load_state_dict(self.best)
             assert self.folder is not None
             extra |= final_test(learner, self.corpus, self.config, self.folder)
             (self.folder / CHECKPOINT).unlink(missing_ok=True)
