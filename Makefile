@@ -1,7 +1,7 @@
 # `make search` and `make test` do all set-up themselves, from a bare clone with Python >= 3.11.
 PYTHON ?= python3
 ARGS ?=
-EXTRAS ?= dev,demo
+EXTRAS ?= dev,demo,audit
 BIN := .venv/bin
 
 .PHONY: help install search test lint format

@@ -21,6 +21,7 @@ FLOORS = [
     {"tuning", "tracking"},
     {"costs"},
     {"space", "reporting"},
+    {"evidence"},
     {"training"},
     {"models"},
     {"features"},
@@ -135,6 +136,7 @@ def test_data_sets_do_not_need_torch():
         ("tune_audio", ["torch", "numpy", "ray", "mlflow"]),
         ("tune_audio.data.load", ["torch", "ray", "transformers", "mlflow"]),
         ("tune_audio.space", ["torch", "ray", "transformers", "mlflow"]),
+        ("tune_audio.evidence.optimism", ["torch", "ray", "optuna", "sklearn", "mlflow"]),
     ],
 )
 def test_importing_stays_cheap(module: str, forbidden: list[str]):

@@ -76,8 +76,11 @@ class Evaluation:
         mean = np.zeros((clip.max() + 1, chances.shape[1]))
         np.add.at(mean, clip, chances)
         mean /= np.bincount(clip)[:, None]
-        # Bounded only where float64 has 0 or 1: a wider bound makes ties of confident clips.
-        log_mean = np.log(np.maximum(mean, np.finfo(float).tiny))
-        if self.targets.ndim == 1:
-            return log_mean
-        return log_mean - np.log1p(-np.minimum(mean, 1 - 2**-53))
+        return logits_of(self.targets, mean)
+
+
+def logits_of(targets: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Probabilities, float64 (n, L), as logits: the reverse of `metrics.probabilities`."""
+    # Bounded only where float64 has 0 or 1: a wider bound makes ties of confident clips.
+    logs = np.log(np.maximum(chances, np.finfo(float).tiny))
+    return logs if targets.ndim == 1 else logs - np.log1p(-np.minimum(chances, 1 - 2**-53))

@@ -1,0 +1,1 @@
+"""What kept predictions prove: intervals, ties, optimism, calibration, ensembles, wrong labels."""
