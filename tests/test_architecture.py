@@ -17,7 +17,7 @@ FLOORS = [
     {"__main__", "search"},
     {"cache", "plan", "predict", "retrain", "thresholds", "watch"},
     {"closing", "detach", "driver"},
-    {"inference"},
+    {"claims", "inference"},
     {"tuning", "tracking"},
     {"costs"},
     {"space", "reporting"},

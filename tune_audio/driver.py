@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from tune_audio.claims import Claims
 from tune_audio.cli import go_on
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
@@ -57,6 +58,7 @@ class Driver:
         self.finished = False  # set when everything asked for has been run
         self.searched: Ranking | None = None  # what the search's run in MLflow is to say at its end
         self.retrained: list[TrialRecord] = []
+        self.claims = Claims()
 
     def __enter__(self) -> "Driver":
         if self._storage is None and self.run.storage.exists():
@@ -85,10 +87,12 @@ class Driver:
         if self._mirror is None:
             return
         status: Status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
-        files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
+        run = self.run
+        files = [run.leaderboard, run.best, run.claims, run.space, run.skipped]
         summary, text = {}, ""
         if self.searched is not None and self.searched.best:
-            summary, text = self.searched.best_values, note(self.searched, self.retrained)
+            summary = self.searched.best_values | self.claims.bounds(self.searched)
+            text = note(self.searched, self.retrained, self.claims.intervals)
         if complaint := self._mirror.close(status, summary, files, text):
             self.console.print(f"MLflow    {complaint}")
 

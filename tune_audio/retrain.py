@@ -108,6 +108,8 @@ def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) 
     driver.searched = searched
     driver.retrained = driver.execute(storage, corpus, folder, test=True, train_on=train_on)
     driver.console.print(retrain_table(searched, driver.retrained))
+    for line in driver.claims.about_cost(driver.retrained):
+        driver.console.print(line, soft_wrap=True, highlight=False, markup=False)
     return storage.finished()
 
 

@@ -27,6 +27,7 @@ class RunFolder:
         self.database = self.path / "optuna.db"
         self.leaderboard = self.path / "leaderboard.csv"
         self.best = self.path / "best.yaml"
+        self.claims = self.path / "claims.json"
         self.skipped = self.path / "skipped_files.csv"
         self.log = self.path / "search.log"  # of one that was started with --detach
         self.storage = self.path / ".storage"  # where a copy of this folder is kept

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tune_audio.claims import make_claims, write_claims
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
@@ -146,13 +147,18 @@ def search(
 def search_families(driver: Driver, storage: Storage, corpus: Corpus) -> bool:
     """Run every trial of the space; show and write its tables. False if interrupted."""
     ranking = driver.rank(driver.execute(storage, corpus, driver.run.trials))
-    driver.searched = ranking
-    write_leaderboard(driver.run.leaderboard, ranking)
+    driver.searched, driver.claims = ranking, make_claims(ranking, corpus, driver.run.trials)
+    claims = driver.claims
+    write_leaderboard(driver.run.leaderboard, ranking, claims.intervals)
     write_best(driver.run.best, ranking)
+    write_claims(driver.run.claims, claims)
     if storage.finished():
-        driver.console.print(leaderboard(ranking))
+        shown = leaderboard(ranking, intervals=claims.intervals, commonest=claims.commonest)
+        driver.console.print(shown)
         for table in best_by_tables(ranking).values():
             driver.console.print(table)
+        for line in claims.in_words():
+            driver.console.print(line, soft_wrap=True, highlight=False, markup=False)
     return storage.finished()
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from kept_predictions import drawn
 
-from tune_audio.evidence.predictions import Predictions, log_losses, rounded
+from tune_audio.evidence.predictions import Predictions, log_losses
 from tune_audio.training.evaluation import Evaluation
+from tune_audio.training.kept import rounded
 from tune_audio.training.metrics import METRICS, probabilities, score
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.special import expit
 
-from tune_audio.evidence.predictions import Predictions, rounded
+from tune_audio.evidence.predictions import Predictions
+from tune_audio.training.kept import rounded
 
 
 def drawn(

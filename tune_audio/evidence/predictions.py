@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from tune_audio.data.corpus import Corpus
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.metrics import CLIP, METRICS, probabilities, score
 
@@ -13,11 +14,11 @@ from tune_audio.training.metrics import CLIP, METRICS, probabilities, score
 class Predictions:
     """One trial's answers, a row a window, in the order that all trials of a search share.
 
-    logits: float (n, L), float16 as `rounded` has them where they were kept. targets: int64 (n,),
-    or multi-hot (n, L). recording: int (n,), equal for the windows of one recording. group: int
-    (n,), the speaker or source of each row, with a number of its own for one that has none; None
-    where the data set names none. fold: int (n,), the fold whose model answered for a row; None
-    without cross-validation. losses: float (n,), the loss that the trial is trained with, a row.
+    logits: float (n, L); those that were kept are as `training.kept.rounded` has them. targets:
+    int64 (n,), or multi-hot (n, L). recording: int (n,), equal for the windows of one recording.
+    group: int (n,), the speaker or source of each row, with a number of its own for one that has
+    none; None where the data set names none. fold: int (n,), the fold whose model answered for a
+    row; None without cross-validation. losses: float (n,), the log loss of each row.
     """
 
     logits: np.ndarray
@@ -92,16 +93,17 @@ class Predictions:
         return self.losses
 
 
-def rounded(logits: np.ndarray, *, several: bool) -> np.ndarray:
-    """Logits (n, L) in two bytes each, float16, so that no answer changes.
-
-    Of one label a clip, the highest becomes 0, which softmax does not notice: what comes close to
-    it is then told from it as finely as float32 had it. Of several, a sign stays as it is.
-    """
-    if not several:
-        logits = logits - logits.max(axis=-1, keepdims=True)
-    furthest = np.finfo(np.float16).max
-    return np.clip(logits, -furthest, furthest).astype(np.float16)
+def of_corpus(
+    corpus: Corpus, rows: np.ndarray, logits: np.ndarray, fold: np.ndarray | None = None
+) -> Predictions:
+    """What was said, float (n, L), of some rows of a corpus, int (n,)."""
+    targets = corpus.targets[rows]
+    group = None
+    if any(corpus.group[row] for row in rows):
+        names = [corpus.group[row] or f"/{corpus.recording[row]}" for row in rows]
+        group = np.unique(names, return_inverse=True)[1]
+    losses = log_losses(targets, probabilities(targets, logits))
+    return Predictions(logits, targets, corpus.recording[rows], group, fold, losses)
 
 
 def log_losses(targets: np.ndarray, chances: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ MODELS: dict[str, str] = {
     "cnn_transformer_raw": "tune_audio.models.cnn_transformer_raw:CNNTransformerRaw",
     "deit_ast": "tune_audio.models.deit_ast:DeiTAST",
     "conv_mixer": "tune_audio.models.mixer:ConvMixer",
+    "mel_statistics": "tune_audio.models.mel_statistics:MelStatistics",
 }
 
 

@@ -4,20 +4,26 @@ import csv
 import io
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from tune_audio.evidence.intervals import Interval
 from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import ENDED
+from tune_audio.reporting.tables import NO_INTERVALS
 
 
-def write_leaderboard(path: Path, ranking: Ranking) -> None:
+def write_leaderboard(
+    path: Path, ranking: Ranking, intervals: Mapping[str, Interval] = NO_INTERVALS
+) -> None:
     """Write every trial with every hyperparameter as CSV, ranked ones first; never half a file.
 
-    The further metrics are those after the last epoch of a trial that was not stopped.
+    The further metrics are those after the last epoch of a trial that was not stopped. intervals:
+    of trials' values, by key.
     """
     records = ranking.records
     order = {id(record): rank for rank, record in enumerate(ranking.order, start=1)}
@@ -26,7 +32,8 @@ def write_leaderboard(path: Path, ranking: Ranking) -> None:
     run = ("epochs_run", "train_seconds", "state", "error")
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["rank", "trial", "family", *names, ranking.metric, *run, *further])
+    values = (ranking.metric, f"{ranking.metric}_low", f"{ranking.metric}_high")
+    writer.writerow(["rank", "trial", "family", *names, *values, *run, *further])
     for record in sorted(records, key=lambda r: (order.get(id(r), math.inf), r.family, r.number)):
         writer.writerow(
             [
@@ -35,6 +42,7 @@ def write_leaderboard(path: Path, ranking: Ranking) -> None:
                 record.family,
                 *(_cell(record.params.get(name, "")) for name in names),
                 "" if record.value is None else record.value,
+                *((one.low, one.high) if (one := intervals.get(record.key)) else ("", "")),
                 len(record.epochs),
                 round(record.seconds, 3),
                 record.state,

@@ -1,18 +1,23 @@
 """Tables as Markdown: what MLflow shows on a search's page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
+from tune_audio.evidence.intervals import Interval
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import TrialRecord
-from tune_audio.reporting.tables import leaderboard, retrain_table
+from tune_audio.reporting.tables import NO_INTERVALS, leaderboard, retrain_table
 
 
-def note(searched: Ranking, retrained: Sequence[TrialRecord] = ()) -> str:
+def note(
+    searched: Ranking,
+    retrained: Sequence[TrialRecord] = (),
+    intervals: Mapping[str, Interval] = NO_INTERVALS,
+) -> str:
     """The leaderboard of a search and, where there is one, its retraining's table."""
-    shown = [leaderboard(searched)]
+    shown = [leaderboard(searched, intervals=intervals)]
     shown += [retrain_table(searched, retrained)] if retrained else []
     return "\n\n".join(map(as_markdown, shown)) + "\n"
 

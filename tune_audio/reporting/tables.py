@@ -3,31 +3,45 @@
 A dash stands for what was not run; failed trials are counted below the table with their reason.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tune_audio.evidence.intervals import Interval
+from tune_audio.reporting.doubt import about_intervals, format_interval
 from tune_audio.reporting.ranking import Ranking, families
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.reporting.values import NOT_RUN, format_metric, format_value, identity, in_order
 from tune_audio.training.metrics import CLIP
 
+NO_INTERVALS: Mapping[str, Interval] = {}
 STATE_LABELS = {"stopped": "stopped early"}
 
 
-def leaderboard(ranking: Ranking, top: int = 10) -> Table:
-    """The `top` best trials over all families, and the best of every family wherever it ranks."""
+def leaderboard(
+    ranking: Ranking,
+    top: int = 10,
+    *,
+    intervals: Mapping[str, Interval] = NO_INTERVALS,
+    commonest: float | None = None,
+) -> Table:
+    """The `top` best trials over all families, and the best of every family wherever it ranks.
+
+    intervals: of trials' values, by key. commonest: the value of answering the commonest label.
+    """
     names, shown_anyway = list(ranking.varying), {record.key for record in ranking.best.values()}
-    table = _table(f"Leaderboard by {ranking.metric}", _failures(ranking.records))
+    below = [line for line in (about_intervals(intervals), _failures(ranking.records)) if line]
+    table = _table(f"Leaderboard by {ranking.metric}", "\n".join(below) or None)
     table.add_column("rank", justify="right")
     table.add_column("family", style="bold")
     for name in names:
         table.add_column(name, justify="right", overflow="fold")
     folds = ["folds"] if any(record.folds > 1 for record in ranking.order) else []
-    for name in (ranking.metric, *folds, "epochs", "seconds"):
+    sure = ["95 %"] if intervals else []
+    for name in (ranking.metric, *sure, *folds, "epochs", "seconds"):
         table.add_column(name, justify="right", overflow="fold")
     table.add_column("state")
     for rank, record in enumerate(ranking.order, start=1):
@@ -38,11 +52,15 @@ def leaderboard(ranking: Ranking, top: int = 10) -> Table:
             record.family,
             *(_param(record, name) for name in names),
             format_metric(record.value),
+            *([format_interval(intervals.get(record.key))] if sure else []),
             *([str(record.folds)] if folds else []),
             str(len(record.epochs)),
             f"{record.seconds:.1f}",
             STATE_LABELS.get(record.state, record.state),
         )
+    if commonest is not None:
+        blank = [""] * len(names)
+        table.add_row("", "(commonest label)", *blank, format_metric(commonest), style="dim")
     return table
 
 
@@ -99,9 +117,12 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
     table.add_column("family", style="bold")
     validated = any(record.value is not None for record in retrained)
     retrain = ["retrain"] if validated else []
-    for name in ("search", *names, *retrain, test_metric):
+    low, high = f"{test_metric}_low", f"{test_metric}_high"
+    sure = ["95 %"] if any(low in record.extra for record in retrained) else []
+    for name in ("search", *names, *retrain, test_metric, *sure):
         table.add_column(name, justify="right", overflow="fold")
-    for name in ("trainable", "frozen", "seconds"):
+    timed = ["ms a clip"] if any("ms_per_clip" in record.extra for record in retrained) else []
+    for name in ("trainable", "frozen", *timed, "seconds"):
         table.add_column(name, justify="right", overflow="fold")
     for family in dict.fromkeys([*best, *families(retrained)]):
         groups = _repeats(record for record in retrained if record.family == family)
@@ -114,8 +135,10 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
                 *(_param(shown, name) for name in names),
                 *([_mean_sd(record.value for record in group)] if validated else []),
                 _mean_sd(record.extra.get(test_metric) for record in group),
+                *([_between(group, low, high)] if sure else []),
                 _count(group, "trainable_parameters"),
                 _count(group, "frozen_parameters"),
+                *([_least(group, "ms_per_clip")] if timed else []),
                 f"{mean(record.seconds for record in group):.1f}" if group else NOT_RUN,
             )
     return table
@@ -166,6 +189,17 @@ def _mean_sd(values: Iterable[float | None]) -> str:
     if len(known) < 2:
         return format_metric(known[0] if known else None)
     return f"{mean(known):.3f} ± {stdev(known):.3f}"
+
+
+def _least(group: Sequence[TrialRecord], name: str) -> str:
+    known = [record.extra[name] for record in group if name in record.extra]
+    return f"{min(known):.2g}" if known else NOT_RUN
+
+
+def _between(group: Sequence[TrialRecord], low: str, high: str) -> str:
+    """The interval of the first of some repeats, which are tested on the same clips."""
+    ends = [record.extra for record in group if low in record.extra][:1]
+    return f"{ends[0][low]:.3f}-{ends[0][high]:.3f}" if ends else NOT_RUN
 
 
 def _count(group: Sequence[TrialRecord], name: str) -> str:

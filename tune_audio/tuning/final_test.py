@@ -1,5 +1,6 @@
 """The end of a retraining: the model is tested once, and saved with what it was tested on."""
 
+import contextlib
 import csv
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,14 @@ from typing import Any
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
+from tune_audio.evidence.intervals import interval
+from tune_audio.evidence.predictions import of_corpus
 from tune_audio.models.saved import save_model
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.learner import Learner
 from tune_audio.training.metrics import (
+    CLIP,
     confusion_matrix,
     per_class_accuracy,
     per_class_auc_roc,
@@ -23,15 +28,17 @@ MODEL = "model"
 
 
 def final_test(
-    learner: Learner, corpus: Corpus, config: dict[str, Any], folder: Path
+    learner: Learner, corpus: Corpus, config: dict[str, Any], folder: Path, metric: str
 ) -> dict[str, Any]:
     """Test on the test split; save in a folder what it said, and below it the model as MODEL.
 
     Predictions, per-class metrics and confusion matrix are of whole clips. Returns what the trial's
-    record is to hold: test/loss and the other test metrics.
+    record is to hold: test/loss and the other test metrics; of the search's own, e.g.
+    val/accuracy, with NAME_low and NAME_high, the ends of its 95 % interval.
     """
     test = learner.evaluate("test")
     results = {f"test/{name}": value for name, value in test.scores().items()}
+    results |= _ends(test, corpus, metric.removeprefix("val/"))
     clips = test.by_clip
     names = [corpus.names[row] for row in corpus.rows("test")]
     _, first = np.unique(test.recording, return_index=True)
@@ -56,6 +63,20 @@ def final_test(
         },
     )
     return results
+
+
+def _ends(test: Evaluation, corpus: Corpus, metric: str) -> dict[str, float]:
+    """By window and, where there are windows, by clip."""
+    assert test.rows is not None
+    said = of_corpus(corpus, test.rows, test.logits)
+    ends: dict[str, float] = {}
+    names = [metric.removeprefix(CLIP)]
+    names += [CLIP + name for name in names if test.has_windows and name != "loss"]
+    for name in names:
+        with contextlib.suppress(UserError):  # not defined for so few clips
+            found = interval(said, f"val/{name}")
+            ends |= {f"test/{name}_low": found.low, f"test/{name}_high": found.high}
+    return ends
 
 
 def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:

@@ -16,7 +16,7 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.features.store import FeatureStore
 from tune_audio.machine.watchdog import Watchdog
-from tune_audio.training.complexity import multiply_adds, parameter_counts
+from tune_audio.training.complexity import milliseconds, multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation
 from tune_audio.training.kept import Kept
 from tune_audio.training.learner import DivergedError, Learner
@@ -165,7 +165,8 @@ class AudioTrial(tune.Trainable):
             if self.best is not None:
                 learner.suffix.load_state_dict(self.best)
             assert self.folder is not None
-            extra |= final_test(learner, self.corpus, self.config, self.folder)
+            extra["ms_per_clip"] = milliseconds(model, self.corpus.clip_samples)
+            extra |= final_test(learner, self.corpus, self.config, self.folder, self.job["metric"])
             (self.folder / CHECKPOINT).unlink(missing_ok=True)
             self.home.finished()
             extra["model_folder"] = str(Path(self.config["folder"]) / MODEL)

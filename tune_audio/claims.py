@@ -1,0 +1,134 @@
+"""What a search's kept predictions prove: how sure each score is, and who is really better."""
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tune_audio.data.clips import SPLITS
+from tune_audio.data.corpus import Corpus
+from tune_audio.errors import UserError
+from tune_audio.evidence.comparison import Comparison, compare
+from tune_audio.evidence.intervals import Interval, interval
+from tune_audio.evidence.optimism import Corrected, correct
+from tune_audio.evidence.predictions import Predictions, log_losses, of_corpus
+from tune_audio.machine.publish import publish_text
+from tune_audio.reporting.doubt import cheapest, luck, ties
+from tune_audio.reporting.ranking import Ranking
+from tune_audio.reporting.records import TrialRecord
+from tune_audio.training.kept import FILE
+from tune_audio.training.metrics import probabilities
+
+
+@dataclass(frozen=True)
+class Claims:
+    """By the predictions of trials at their best epochs; empty where none were kept.
+
+    intervals: of trials, by key. comparison: each family's best against the winner; None of one
+    family. corrected: the winner's score, corrected for its having been chosen. commonest: the
+    metric of answering every clip with how often each label is.
+    """
+
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    corrected: Corrected | None = None
+    commonest: float | None = None
+
+    def bounds(self, searched: Ranking) -> dict[str, float]:
+        """FAMILY_low and FAMILY_high of each family's best."""
+        found = {f: self.intervals.get(record.key) for f, record in searched.best.items()}
+        low = {f"{family}_low": one.low for family, one in found.items() if one}
+        return low | {f"{family}_high": one.high for family, one in found.items() if one}
+
+    def in_words(self) -> list[str]:
+        """Sentences below the leaderboard."""
+        lines = []
+        if self.corrected is not None:
+            if self.comparison is not None:
+                lines.append(ties(self.comparison, self.corrected.raw))
+            lines += luck(self.corrected)
+        return lines
+
+    def about_cost(self, retrained: Sequence[TrialRecord]) -> list[str]:
+        """Sentences below the retraining's table."""
+        times = {r.family: r.extra["ms_per_clip"] for r in retrained if "ms_per_clip" in r.extra}
+        return [] if self.comparison is None else cheapest(self.comparison, times)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "intervals": {key: asdict(found) for key, found in self.intervals.items()},
+            "comparison": None if self.comparison is None else asdict(self.comparison),
+            "corrected": None if self.corrected is None else asdict(self.corrected),
+            "commonest label": self.commonest,
+        }
+
+
+def make_claims(searched: Ranking, corpus: Corpus, trials: Path) -> Claims:
+    """Of a search whose trials' folders are below `trials`.
+
+    Trials of as many folds as the winner are compared, which have answered for the same clips.
+    """
+    kept = dict(_kept(searched, corpus, trials))
+    intervals = {}
+    for key, predictions in kept.items():
+        try:
+            intervals[key] = interval(predictions, searched.metric)
+        except UserError:  # not defined for so few clips: a score without an interval
+            continue
+    most = max((record.folds for record in searched.order), default=0)
+    whole = [r for r in searched.order if r.folds == most and r.key in intervals]
+    if not whole:
+        return Claims(intervals)
+    best: dict[str, Predictions] = {}
+    for record in whole:
+        best.setdefault(record.family, kept[record.key])
+    return Claims(
+        intervals,
+        compare(best, searched.metric) if len(best) > 1 else None,
+        correct((kept[record.key] for record in whole), searched.metric),
+        _commonest(kept[whole[0].key], corpus, searched.metric),
+    )
+
+
+def write_claims(path: Path, claims: Claims) -> None:
+    """All of it as JSON; never half a file."""
+    publish_text(path, json.dumps(claims.to_dict(), indent=1) + "\n")
+
+
+def _kept(searched: Ranking, corpus: Corpus, trials: Path) -> Iterator[tuple[str, Predictions]]:
+    for record in searched.order:
+        predictions = read_predictions(trials / record.key / FILE, corpus)
+        if predictions is not None:
+            yield record.key, predictions
+
+
+def read_predictions(path: Path, corpus: Corpus) -> Predictions | None:
+    """What a trial has said, in the order of the corpus; None where nothing whole was kept."""
+    try:
+        with np.load(path) as file:
+            order = np.argsort(file["row"])
+            rows, fold = file["row"][order], file["fold"][order]
+            logits = file["logits"][order].astype(np.float32)
+    except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return of_corpus(corpus, rows, logits, fold if fold.any() else None)
+
+
+def _commonest(predictions: Predictions, corpus: Corpus, metric: str) -> float | None:
+    """What the labels' shares in what was trained on score as an answer to every clip."""
+    trained = corpus.targets[np.flatnonzero(corpus.split != SPLITS.index("test"))]
+    if predictions.several:
+        share = trained.mean(0)
+        logits = np.log(np.maximum(share, 1e-9)) - np.log(np.maximum(1 - share, 1e-9))
+    else:
+        logits = np.log(np.maximum(np.bincount(trained, minlength=len(corpus.labels)), 1e-9))
+    same = np.tile(logits.astype(np.float32), (len(predictions.logits), 1))
+    losses = log_losses(predictions.targets, probabilities(predictions.targets, same))
+    try:
+        return replace(predictions, logits=same, losses=losses).score(metric)
+    except UserError:
+        return None

@@ -1,0 +1,43 @@
+"""A linear layer on what a clip's spectrum is like on the whole: what a network has to beat."""
+
+from collections import OrderedDict
+from typing import Annotated
+
+import torch
+from annotated_types import Ge
+from torch import Tensor, nn
+
+from tune_audio.features.spectrograms import LogMel
+
+
+class Statistics(nn.Module):
+    """(B, bins, frames) -> (B, 3 * bins): mean, standard deviation and maximum over time."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        deviation = features.std(-1, correction=0)
+        return torch.cat([features.mean(-1), deviation, features.amax(-1)], dim=-1)
+
+
+class MelStatistics(nn.Sequential):
+    """Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels): multinomial regression.
+
+    Of the mean, deviation and maximum of each log-mel bin, standardised over the batch. All before
+    that is frozen, so that a trial costs next to nothing.
+    """
+
+    def __init__(
+        self,
+        num_labels: int,
+        clip_samples: int,
+        sample_rate: int,
+        *,
+        mel_bins: Annotated[int, Ge(8)] = 64,
+    ):
+        width = 3 * mel_bins
+        super().__init__(
+            OrderedDict(
+                log_mel=LogMel(sample_rate, mel_bins),
+                statistics=Statistics(),
+                head=nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, num_labels)),
+            )
+        )
