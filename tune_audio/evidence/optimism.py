@@ -73,14 +73,14 @@ def correct(
         check_same_rows([first, trial])
         scores = scorer(rows, name, over)
         inside.append((sign * scores(drawn)).astype(np.float32))
-        outside.append(scores((drawn == 0).astype(np.float32)).astype(np.float32))
+        outside.append((sign * scores((drawn == 0).astype(np.float32))).astype(np.float32))
         totals.append(sign * float(scores(np.ones((1, over.parts), np.float32))[0]))
         if totals[-1] == max(totals):
             winner = trial
     if not totals:
         raise ValueError("trials: there is none")
     raw = interval(winner, metric, level)
-    worth = _worth(np.stack(inside), np.stack(outside))
+    worth = sign * _worth(np.stack(inside), np.stack(outside), np.array(totals))
     return Corrected(
         winner=totals.index(max(totals)),
         raw=raw,
@@ -90,8 +90,13 @@ def correct(
     )
 
 
-def _worth(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The mean score outside of a sample, (trials, samples), of those that are best inside it."""
+def _worth(inside: np.ndarray, outside: np.ndarray, whole: np.ndarray) -> float:
+    """The mean score outside of a sample, (trials, samples), of those that are best inside it.
+
+    whole: the trials' scores on all clips, (trials,), which is what each one's outside is on
+    average but for the samples' uneven sizes: these are set right, so that a lone trial keeps its.
+    """
+    outside = outside - (mean_of_defined(outside.T) - whole)[:, None]
     inside = np.where(np.isnan(inside), -np.inf, inside)
     best = (inside == inside.max(axis=0)) & ~np.isnan(outside)
     of_samples = ratio(np.where(best, outside, 0).sum(axis=0), best.sum(axis=0))
