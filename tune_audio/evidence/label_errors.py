@@ -3,7 +3,8 @@
 From probabilities of models that were not trained on these clips: where another label is likelier
 than it is on average for the clips that have it, a clip counts for the other, and as many clips as
 are miscounted so are suspected, those first whose own label is the least likely. Computed by
-cleanlab, an extra: pip install 'tune-audio[audit]'.
+cleanlab, an extra: pip install 'tune-audio[audit]'. What a model that is mostly wrong suspects is
+mostly right.
 """
 
 import warnings
