@@ -74,6 +74,17 @@ def test_one_speaker_is_told() -> None:
     assert "1 speaker" in found.note
 
 
+def test_labels_of_few_clips_make_means_over_labels_too_good_and_it_is_told() -> None:
+    few, many = (drawn(labels=30, clips=n, sure=0.7, groups=None) for n in (40, 4000))
+    assert few.score("map") > 1.8 * many.score("map")
+    assert interval(few, "map").note == (
+        "30 of 30 labels have fewer than 20 clips, with which map looks too good"
+    )
+    assert interval(few, "auc_roc").note == interval(many, "map").note == ""
+    several = drawn(several=True, clips=40)  # 12 clips a label
+    assert "5 of 5 labels have fewer than 20" in interval(several, "f1_macro").note
+
+
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_one_within_its_bounds(name: str, several: bool) -> None:

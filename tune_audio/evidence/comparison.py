@@ -2,7 +2,7 @@
 
 A difference is estimated over the same units at once (paired), so that a speaker whom all models
 find hard counts for none of them. Its p comes from the jackknife with Student's t: with 5 speakers
-a bootstrap's calls 15 of 100 equal models different, this 2 to 5 (benchmarks/coverage.py).
+a bootstrap's calls 15 to 18 of 100 equal models different, this 2 to 6 (benchmarks/coverage.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,8 @@
 From probabilities of models that were not trained on these clips: where another label is likelier
 than it is on average for the clips that have it, a clip counts for the other, and as many clips as
 are miscounted so are suspected, those first whose own label is the least likely. Computed by
-cleanlab, an extra: pip install 'tune-audio[audit]'.
+cleanlab, an extra: pip install 'tune-audio[audit]'. What a model that is mostly wrong suspects is
+mostly right.
 """
 
 import warnings
@@ -14,6 +15,10 @@ import numpy as np
 
 from tune_audio.errors import UserError
 from tune_audio.evidence.predictions import Predictions
+
+# Of 1 % wrong labels and a model that is right in 92 %, 9 of 10 suspects are wrong; by cleanlab's
+# default half of them, for as many found.
+BY = "low_self_confidence"
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ def suspects(predictions: Predictions) -> list[Suspect]:
 
 
 def _of_one(filters: ModuleType, clips: Predictions) -> list[Suspect]:
-    wrong = filters.find_label_issues(clips.targets, clips.chances, n_jobs=1)
+    wrong = filters.find_label_issues(clips.targets, clips.chances, filter_by=BY, n_jobs=1)
     return [
         Suspect(
             recording=int(clips.recording[row]),
@@ -60,7 +65,7 @@ def _of_one(filters: ModuleType, clips: Predictions) -> list[Suspect]:
 def _of_several(filters: ModuleType, clips: Predictions) -> list[Suspect]:
     has = clips.targets > 0.5
     labels = [np.flatnonzero(row).tolist() for row in has]
-    wrong = filters.find_multilabel_issues_per_class(labels, clips.chances, n_jobs=1)
+    wrong = filters.find_multilabel_issues_per_class(labels, clips.chances, filter_by=BY, n_jobs=1)
     return [
         Suspect(
             recording=int(clips.recording[row]),

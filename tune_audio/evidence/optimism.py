@@ -13,7 +13,7 @@ import numpy as np
 
 from tune_audio.errors import UserError
 from tune_audio.evidence.comparison import check_same_rows
-from tune_audio.evidence.intervals import LEVEL, Interval, around, interval
+from tune_audio.evidence.intervals import LEVEL, Interval, around, interval, of_few_clips
 from tune_audio.evidence.jackknife import spread
 from tune_audio.evidence.predictions import Predictions
 from tune_audio.evidence.resampled import draws, scorer
@@ -52,8 +52,8 @@ def correct(
 ) -> Corrected:
     """The best of some trials, with its score corrected for having been chosen.
 
-    trials: all whose predictions are kept, those stopped early too, on the same rows. Each is let
-    go before the next is taken, so a generator may read thousands from disk one by one.
+    trials: all whose predictions are kept, those stopped early too, on the same rows. But for the
+    best so far each is let go, so that a generator may read thousands from disk one by one.
 
     The corrected interval is the winner's own around its corrected score, widened by the
     correction, which is about as uncertain as it is large.
@@ -70,17 +70,18 @@ def correct(
         if not totals:
             first, over = trial, units(rows)
             drawn = over.draws(draws(name), seed)
+            left_out = (drawn == 0).astype(np.float32)
         check_same_rows([first, trial])
         scores = scorer(rows, name, over)
         inside.append((sign * scores(drawn)).astype(np.float32))
-        outside.append(scores((drawn == 0).astype(np.float32)).astype(np.float32))
+        outside.append((sign * scores(left_out)).astype(np.float32))
         totals.append(sign * float(scores(np.ones((1, over.parts), np.float32))[0]))
         if totals[-1] == max(totals):
             winner = trial
     if not totals:
         raise ValueError("trials: there is none")
     raw = interval(winner, metric, level)
-    worth = _worth(np.stack(inside), np.stack(outside))
+    worth = sign * _worth(np.stack(inside), np.stack(outside), np.array(totals))
     return Corrected(
         winner=totals.index(max(totals)),
         raw=raw,
@@ -90,8 +91,13 @@ def correct(
     )
 
 
-def _worth(inside: np.ndarray, outside: np.ndarray) -> float:
-    """The mean score outside of a sample, (trials, samples), of those that are best inside it."""
+def _worth(inside: np.ndarray, outside: np.ndarray, whole: np.ndarray) -> float:
+    """The mean score outside of a sample, (trials, samples), of those that are best inside it.
+
+    whole: the trials' scores on all clips, (trials,), which is what each one's outside is on
+    average but for the samples' uneven sizes: these are set right, so that a lone trial keeps its.
+    """
+    outside = outside - (mean_of_defined(outside.T) - whole)[:, None]
     inside = np.where(np.isnan(inside), -np.inf, inside)
     best = (inside == inside.max(axis=0)) & ~np.isnan(outside)
     of_samples = ratio(np.where(best, outside, 0).sum(axis=0), best.sum(axis=0))
@@ -108,4 +114,5 @@ def _moved(winner: Predictions, metric: str, worth: float, level: float) -> Inte
     rows, name = winner.for_metric(metric)
     own = spread(partial(scorer, rows, name), rows)
     half = float(np.hypot(own.half_width(level), own.estimate - worth))
-    return around(own, worth, half, direction(metric), level, METHOD)
+    note = of_few_clips(rows, name)
+    return around(own, worth, half, direction(metric), level, METHOD, note)

@@ -35,8 +35,7 @@ class LabelThresholds:
 
         So every metric that asks for that can be computed of them.
         """
-        furthest = np.finfo(np.float64).max
-        return logits.astype(np.float64) - np.minimum(logit(self.chances), furthest)
+        return logits.astype(np.float64) - np.nan_to_num(logit(self.chances))
 
 
 @dataclass(frozen=True)
