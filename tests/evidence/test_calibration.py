@@ -7,7 +7,8 @@ import pytest
 from scipy.special import softmax
 
 from tune_audio.evidence.calibration import FEWEST, calibrate, cross_fitted, temperature, vector
-from tune_audio.evidence.predictions import Predictions, log_losses, rounded
+from tune_audio.evidence.predictions import Predictions, log_losses
+from tune_audio.training.kept import rounded
 
 LABELS = 6
 

@@ -93,3 +93,13 @@ def test_what_is_no_search_is_refused() -> None:
         correct([], "accuracy")
     with pytest.raises(ValueError, match="targets"):
         correct([drawn(seed=0), drawn(seed=1)], "accuracy")
+
+
+def test_a_winner_that_is_always_right_is_no_surer_for_having_been_chosen():
+    targets = np.arange(60) % 3
+    right = np.float32(np.eye(3)[targets])
+    wrong = right.copy()
+    wrong[0] = wrong[0][::-1]
+    trials = [Predictions(logits, targets, np.arange(60)) for logits in (right, wrong)]
+    found = correct(trials, "val/accuracy")
+    assert found.raw.low < 0.95 and found.corrected.low < 0.95

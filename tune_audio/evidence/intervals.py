@@ -109,8 +109,9 @@ def _ends(
     if better == "maximize" and 0 <= centre <= 1:
         clips = _worth_recordings(found)
         inner = (centre * clips + 0.5) / (clips + 1)
-        if half == 0:  # nothing varies, where all are right: the binomial law says what may yet
-            both = np.array([-1, 1]) * ndtri(0.5 + level / 2) * np.sqrt(inner * (1 - inner) / clips)
+        if found.half_width(level) == 0:  # all are right: the binomial law says what may yet vary
+            possible = ndtri(0.5 + level / 2) * np.sqrt(inner * (1 - inner) / clips)
+            both = np.array([-1, 1]) * np.hypot(half, possible)
         low, high = expit(logit(inner) + both / (inner * (1 - inner)))
     elif better == "minimize" and centre > 0:
         low, high = centre * np.exp(both / centre)
