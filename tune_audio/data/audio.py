@@ -28,11 +28,6 @@ class BadAudio(Exception):
     """A recording that cannot be used; the message is the reason, without the path."""
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """The path as text that can always be printed and saved: bytes not UTF-8 become \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def audio_files(folder: Path) -> list[Path]:
     """Every file below `folder` that is named like audio, sorted; hidden ones are left out.
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_audio.data.audio import BadAudio, printable, read_audio
+from tune_audio.data.audio import BadAudio, read_audio
 from tune_audio.data.clips import Clip
 from tune_audio.data.columns import columns
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
+from tune_audio.escaping import printable
 
 # What is decoded and not yet written: it bounds memory, whatever the size of the data set.
 CLIPS_IN_FLIGHT = 256

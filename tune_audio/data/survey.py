@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from tune_audio.data.audio import BadAudio, duration_seconds, printable
+from tune_audio.data.audio import BadAudio, duration_seconds
 from tune_audio.data.clips import Listing
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable
 
 MOST_LOOKED_AT = 500
 FEW_RECORDINGS = 10
