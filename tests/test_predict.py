@@ -77,7 +77,7 @@ def test_a_multi_label_model_has_a_sigmoid_for_each_label(
     trained: LSTMCNN, tmp_path: Path, capsys
 ) -> None:
     folder = save(tmp_path / "model", trained, ["a", "b", "c"], multi_label=True)
-    waveforms = np.stack([*cut(np.zeros(SAMPLES, dtype=np.int16), SAMPLES, RATE)])
+    waveforms = np.stack([*cut([np.zeros(SAMPLES, dtype=np.int16)], SAMPLES, RATE)])
     logits = trained(torch.from_numpy(waveforms)).detach().numpy().astype(float)
     given = Classifier(folder).probabilities(waveforms)
     np.testing.assert_allclose(given, 1 / (1 + np.exp(-logits)), rtol=1e-5)

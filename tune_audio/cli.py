@@ -13,6 +13,7 @@ from rich.text import Text
 
 from tune_audio.errors import UserError
 from tune_audio.escaping import printable, printable_lines
+from tune_audio.machine.error_stream import error_stream
 from tune_audio.machine.signals import Signals
 
 INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
@@ -56,7 +57,7 @@ def main(command: click.Command) -> NoReturn:
     With --debug among the arguments, the traceback of any error is shown.
     """
     debug, signals = "--debug" in sys.argv[1:], Signals()
-    signals.listen()
+    signals.listen((0, 1, *error_stream.take()))
     try:
         code = command.main(standalone_mode=False) or 0
         sys.exit(signals.exit_code if code == INTERRUPTED else code)

@@ -8,6 +8,7 @@ from rich.console import Console
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
+from tune_audio.data.loud import told
 from tune_audio.data.progress import say
 from tune_audio.errors import UserError
 from tune_audio.escaping import as_csv
@@ -190,4 +191,7 @@ def open_data(
         f"{test:,} to test on"
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
+    if corpus.loud:
+        otherwise = "; scaled instead: --set data.peak=normalise" * (corpus.peak == "keep")
+        console.print(told(corpus.loud, corpus.peak) + otherwise, soft_wrap=True)
     return corpus

@@ -21,10 +21,11 @@ from tune_audio.cli import (
     main,
     make_console,
 )
-from tune_audio.data.audio import audio_files
+from tune_audio.data.audio_file import audio_files
 from tune_audio.data.datasets.commands import UNKNOWN
 from tune_audio.data.datasets.kaggle_speech import submission_clips
 from tune_audio.data.datasets.silence import SILENCE
+from tune_audio.data.loud import told
 from tune_audio.data.progress import say, tracking
 from tune_audio.errors import UserError
 from tune_audio.escaping import as_csv, printable
@@ -155,7 +156,7 @@ def predict(
         if SILENCE not in classifier.labels and not rule.silence_below:
             say("Silence is never said: give --silence-below, or use tune_audio.thresholds.")
     with tracking(sys.stderr.isatty() and len(paths) > SHOWN) as track:
-        heard, probabilities, unreadable = predict_files(classifier, paths, track)
+        heard, probabilities, unreadable, loud = predict_files(classifier, paths, track)
     said = answers(classifier.labels, probabilities, rule, multi_label=classifier.multi_label)
     bad += unreadable
     if heard and kaggle is not None:
@@ -166,6 +167,8 @@ def predict(
         _write(output, as_table(heard, said), len(said))
     elif heard:
         _show(heard, said)
+    if loud:
+        say(told(loud, classifier.peak))
     for path, reason in bad:
         say(f"Not used: {printable(path)} {reason}")
     if bad and heard and kaggle is not None:

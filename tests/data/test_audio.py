@@ -8,7 +8,8 @@ import pytest
 import soundfile
 from make_audio import RATE, tone, write_audio
 
-from tune_audio.data.audio import BadAudio, audio_files, duration_seconds, read_audio
+from tune_audio.data.audio import duration_seconds, read_audio
+from tune_audio.data.audio_file import BadAudio, audio_files
 
 
 def peak_hertz(samples: np.ndarray) -> float:

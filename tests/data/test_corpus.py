@@ -170,14 +170,14 @@ import os, signal, sys
 from pathlib import Path
 from tune_audio.data import decode
 from tune_audio.data.load import load_corpus
-read, count = decode.read_audio, 0
+read, count = decode.read_blocks, 0
 def counted(*values, **options):
     global count
     count += 1
     if count == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*values, **options)
-decode.read_audio = counted
+decode.read_blocks = counted
 corpus = load_corpus("folder", Path(sys.argv[1]), cache=Path(sys.argv[2]), split=(.6, .2, .2))
 print(corpus.fingerprint, (corpus.folder / "samples.int16").stat().st_ino, count)
 """

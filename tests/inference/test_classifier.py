@@ -15,7 +15,7 @@ from tune_audio.inference.recordings import cut, predict_files
 def test_a_clip_is_heard_as_the_corpus_has_it(model: Path, tone_corpus: Corpus, tones) -> None:
     classifier, rows = Classifier(model), tone_corpus.rows("test")
     paths = [tones / tone_corpus.names[row] for row in rows]
-    heard, probabilities, bad = predict_files(classifier, paths)
+    heard, probabilities, bad, _ = predict_files(classifier, paths)
     wanted = classifier.probabilities(tone_corpus.waveforms(rows))
     assert (heard, bad) == (paths, [])
     np.testing.assert_allclose(probabilities, wanted, atol=1e-6)
@@ -26,7 +26,7 @@ def test_windows_of_a_long_recording_are_averaged(model: Path, tmp_path: Path) -
     samples = np.concatenate([pitch("low", 0.75), pitch("high", 0.5)])
     path = write_audio(tmp_path / "two.wav", samples)
     classifier = Classifier(model)
-    _, probabilities, _ = predict_files(classifier, [path])
+    probabilities = predict_files(classifier, [path]).probabilities
     waveform = np.clip(np.rint(samples * 32768), -32768, 32767) / np.float32(32768)
     windows = np.stack([waveform[start : start + SAMPLES] for start in (0, 4000, 8000, 12000)])
     each = classifier.probabilities(windows.astype(np.float32))
@@ -49,7 +49,7 @@ def test_windows_of_a_long_recording_are_averaged(model: Path, tmp_path: Path) -
 )
 def test_where_windows_start(length: int, starts: list[int]) -> None:
     samples = np.arange(length).astype(np.int16)
-    windows = list(cut(samples, SAMPLES, RATE))
+    windows = list(cut([samples], SAMPLES, RATE))
     assert len(windows) == len(starts)
     for window, start in zip(windows, starts, strict=True):
         wanted = samples[start : start + SAMPLES] / np.float32(32768)
@@ -57,5 +57,5 @@ def test_where_windows_start(length: int, starts: list[int]) -> None:
 
 
 def test_a_short_recording_is_followed_by_zeros() -> None:
-    (window,) = cut(np.full(3000, 16384, dtype=np.int16), SAMPLES, RATE)
+    (window,) = cut([np.full(3000, 16384, dtype=np.int16)], SAMPLES, RATE)
     assert (window[:3000] == 0.5).all() and (window[3000:] == 0).all() and len(window) == SAMPLES

@@ -17,12 +17,12 @@ from pathlib import Path
 import soundfile
 import soxr
 
-from tune_audio.data.audio import BadAudio, open_regular
-from tune_audio.data.clips import SPLITS
+from tune_audio.data.audio_file import BadAudio, open_regular
+from tune_audio.data.clips import SPLITS, Decoding
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
 
-CORPUS_FORMAT = 2
+CORPUS_FORMAT = 3
 # A file changed twice within a tick of the file system's clock looks unchanged after the first;
 # 2 s is the coarsest clock in use (FAT).
 CLOCK_TICK_SECONDS = 2.0
@@ -43,10 +43,10 @@ def recordings(selection: Selection) -> dict[str, Path]:
     return {name: clip.path for name, clip in zip(names, clips, strict=True)}
 
 
-def describe(selection: Selection, clip_seconds: float, sample_rate: int) -> str:
+def describe(selection: Selection, decoding: Decoding) -> str:
     """Digest of everything but the recordings that decides what a corpus holds."""
     lines = [
-        repr((CORPUS_FORMAT, sample_rate, clip_seconds, selection.labels)),
+        repr((CORPUS_FORMAT, decoding, selection.labels)),
         repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),

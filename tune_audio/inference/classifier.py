@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tune_audio.data.clips import Peak
 from tune_audio.data.datasets.commands import COMMANDS
 from tune_audio.errors import UserError
 from tune_audio.escaping import printable
@@ -25,6 +26,7 @@ class Classifier:
         self.model = model.to(self.device)
         self.name, self.labels = config["model"], [printable(label) for label in config["labels"]]
         self.clip_samples, self.sample_rate = config["clip_samples"], config["sample_rate"]
+        self.peak: Peak = config["extra"].get("peak", "keep")
         self.multi_label = bool(config["extra"].get("multi_label", False))
         self.demonstration = bool(config["extra"].get("demonstration", False))
 

@@ -50,6 +50,7 @@ def final_test(
         extra={
             "family": config["family"],
             "multi_label": corpus.multi_label,
+            "peak": corpus.peak,
             "demonstration": config["demonstration"],
             "train_params": config["train_params"],
             **results,

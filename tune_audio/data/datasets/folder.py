@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Gt, Le
 
-from tune_audio.data.audio import audio_files, is_hidden
+from tune_audio.data.audio_file import audio_files, is_hidden
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.datasets.file_names import FileNames
 from tune_audio.data.datasets.tables import read_rows

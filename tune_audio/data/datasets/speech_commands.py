@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from tune_audio.data.audio import audio_files, is_hidden
+from tune_audio.data.audio_file import audio_files, is_hidden
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.data.datasets.commands import commands_and_unknown, present_labels, twelve_classes
 from tune_audio.data.datasets.download import fetch_archive
