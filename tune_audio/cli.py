@@ -1,6 +1,5 @@
 """What the command lines have in common: options, the console, and how they end."""
 
-import io
 import sys
 import traceback
 from collections.abc import Callable
@@ -68,9 +67,8 @@ def main(command: click.Command) -> NoReturn:
         if debug:
             traceback.print_exc()
         else:
-            told = io.StringIO()
-            error.show(told)
-            click.echo(printable_lines(told.getvalue()), nl=False, err=True)
+            vars(error)["message"] = printable_lines(error.message)  # it is not to be assigned
+            error.show()
         sys.exit(error.exit_code)
     except Exception as error:
         if debug:

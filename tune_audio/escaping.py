@@ -11,8 +11,9 @@ from collections.abc import Iterable
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-# How a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# How a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection); the others that
+# are named there, a tab and a carriage return, are escaped.
+_FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: str | os.PathLike[str]) -> str:
@@ -37,7 +38,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def as_csv(rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV. Text that a spreadsheet would run as a formula gets a leading apostrophe.
+    """Rows as CSV, their text printable. What would be a formula gets a leading apostrophe.
 
     Numbers have to be numbers, not text: -0.5 stays as it is.
     """
@@ -48,4 +49,7 @@ def as_csv(rows: Iterable[Iterable[object]]) -> str:
 
 
 def _inert(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    if not isinstance(cell, str | os.PathLike):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if text.startswith(_FORMULA) else text

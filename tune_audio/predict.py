@@ -98,7 +98,7 @@ def answers(
 
 def as_table(paths: Sequence[Path], said: Sequence[Answer]) -> str:
     """file,label,probability,runner_up,runner_up_probability as CSV."""
-    rows = [[printable(path), *answer] for path, answer in zip(paths, said, strict=True)]
+    rows = [(path, *answer) for path, answer in zip(paths, said, strict=True)]
     return as_csv([["file", *Answer._fields], *rows])
 
 

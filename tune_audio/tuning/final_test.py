@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.escaping import as_csv, printable
+from tune_audio.escaping import as_csv
 from tune_audio.models.saved import save_model
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.learner import Learner
@@ -81,7 +81,7 @@ def _write_predictions(path: Path, names: list[str], labels: list[str], clips: E
     for name, own, of_clip in zip(names, true, chances, strict=True):
         given = "|".join(label for label, is_own in zip(labels, own, strict=True) if is_own)
         best = labels[int(of_clip.argmax())]
-        rows.append([printable(name), given, best, *(f"{chance:.4f}" for chance in of_clip)])
+        rows.append([name, given, best, *(f"{chance:.4f}" for chance in of_clip)])
     path.write_text(as_csv(rows), encoding="utf-8")
 
 
