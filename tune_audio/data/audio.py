@@ -15,7 +15,7 @@ from tune_audio.machine.error_stream import error_stream
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 LONGEST_SECONDS = 3_600
-BLOCK_SAMPLES = 2**20
+BLOCK_SAMPLES = 2**18  # of a file, at a time; at a higher rate they become more
 # Without a Xing header the length of an MP3 is an estimate from its first frames.
 MP3_LENGTH_TOLERANCE = 0.05
 FLOATS = ("FLOAT", "DOUBLE")
@@ -69,8 +69,9 @@ def read_blocks(
             decoded = _decode(sound, first, last, to_end=seconds is None)
             count = 0
             for mono, peak in _resampled(decoded, sound.samplerate, sample_rate):
-                scaled = np.rint(mono * np.float32(32768.0 / full_scale))
-                yield Block(np.clip(scaled, -32768, 32767).astype(np.int16), peak)
+                mono *= np.float32(32768.0 / full_scale)
+                np.clip(np.rint(mono, out=mono), -32768, 32767, out=mono)
+                yield Block(mono.astype(np.int16), peak)
                 count += len(mono)
     if not count:
         raise BadAudio(f"is shorter than one sample at {sample_rate / 1000:g} kHz")

@@ -22,7 +22,7 @@ from tune_audio.data.clips import SPLITS, Decoding
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
 
-CORPUS_FORMAT = 3
+CORPUS_FORMAT = 2
 # A file changed twice within a tick of the file system's clock looks unchanged after the first;
 # 2 s is the coarsest clock in use (FAT).
 CLOCK_TICK_SECONDS = 2.0
@@ -46,11 +46,13 @@ def recordings(selection: Selection) -> dict[str, Path]:
 def describe(selection: Selection, decoding: Decoding) -> str:
     """Digest of everything but the recordings that decides what a corpus holds."""
     lines = [
-        repr((CORPUS_FORMAT, decoding, selection.labels)),
+        repr((CORPUS_FORMAT, decoding.sample_rate, decoding.clip_seconds, selection.labels)),
         repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),
     ]
+    if decoding.peak != "keep":  # runs that know of no other go on
+        lines.append(repr(decoding.peak))
     for name, noise in zip(selection.noise_names, selection.noise, strict=True):
         lines.append(repr((name, noise.start_seconds, noise.seconds)))
     for name, clip, part in zip(selection.names, selection.clips, selection.split, strict=True):
