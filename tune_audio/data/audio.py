@@ -15,7 +15,9 @@ from tune_audio.machine.error_stream import error_stream
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 LONGEST_SECONDS = 3_600
-BLOCK_SAMPLES = 2**18  # of a file, at a time; at a higher rate they become more
+# So much of a file is decoded at a time; libsndfile makes a little else of an MP3 in other pieces.
+BLOCK_SAMPLES = 2**20
+PIECE_SAMPLES = 2**16  # and so much of that is resampled, which may make 48 times as much of it
 # Without a Xing header the length of an MP3 is an estimate from its first frames.
 MP3_LENGTH_TOLERANCE = 0.05
 FLOATS = ("FLOAT", "DOUBLE")
@@ -197,5 +199,6 @@ def _resampled(
         return
     stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
     for mono, peak in blocks:
-        yield stream.resample_chunk(mono), peak
+        for first in range(0, max(1, len(mono)), PIECE_SAMPLES):
+            yield stream.resample_chunk(mono[first : first + PIECE_SAMPLES]), peak
     yield stream.resample_chunk(np.empty(0, np.float32), last=True), 0.0
