@@ -1,19 +1,18 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
-import csv
-import io
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import click
 from rich.console import Console
 
 from tune_audio.cli import go_on
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
+from tune_audio.data.loud import told
+from tune_audio.data.progress import say
 from tune_audio.errors import UserError
+from tune_audio.escaping import as_csv
 from tune_audio.machine.cached import in_use, most_bytes
 from tune_audio.machine.environment import prepare
 from tune_audio.machine.folders import cache_folder, network_file_system
@@ -70,7 +69,7 @@ class Driver:
         if self.run.space.exists():  # it was begun, with a database
             restore_if_damaged(self.run.database, partial(self.console.print, soft_wrap=True))
         if self._storage is not None:
-            self._copy = RunCopy(self.run, self._storage, partial(click.echo, err=True))
+            self._copy = RunCopy(self.run, self._storage, say)
             self._copy.start()
         return self
 
@@ -145,9 +144,7 @@ class Driver:
         if not corpus.skipped:
             self.run.skipped.unlink(missing_ok=True)
             return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *corpus.skipped])
-        publish_text(self.run.skipped, text.getvalue())
+        publish_text(self.run.skipped, as_csv([("path", "reason"), *corpus.skipped]))
 
     def execute(
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
@@ -207,4 +204,7 @@ def open_data(
         f"{test:,} to test on"
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
+    if corpus.loud:
+        otherwise = "; scaled instead: --set data.peak=normalise" * (corpus.peak == "keep")
+        console.print(told(corpus.loud, corpus.peak) + otherwise, soft_wrap=True)
     return corpus
