@@ -14,6 +14,7 @@ from tune_audio.cli import (
     debug_option,
     main,
     make_console,
+    no_mlflow_option,
     set_option,
 )
 from tune_audio.data.corpus import Corpus
@@ -32,8 +33,9 @@ from tune_audio.tuning.storage import Storage
 @click.argument("run")
 @set_option
 @cache_gb_option
+@no_mlflow_option
 @debug_option
-def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int:
+def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None, no_mlflow: bool) -> int:
     """Retrain the best of RUN (its name, its folder, or 'latest') and test each once.
 
     What was retrained already is not run again.
@@ -43,7 +45,8 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
-    with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
+    driver = Driver(folder, space, console, cache_gb, mlflow=not no_mlflow)
+    with folder.locked(), driver:
         driver.finished = retrain_best(driver, corpus)
     return driver.check_models() if driver.finished else INTERRUPTED
 
@@ -81,6 +84,8 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
         study="retrain" if how.labels == "all" else "retrain-same",
         corpus=corpus.fingerprint,
     )
+    driver.connect()
+    driver.hear(*searched.records)  # of which MLflow may know nothing yet
     folder = driver.run.path / storage.study
     driver.searched, driver.retrained = searched, driver.execute(storage, corpus, folder, test=True)
     driver.console.print(retrain_table(searched, driver.retrained))
