@@ -52,6 +52,10 @@ cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
 )
 
+no_mlflow_option = click.option(
+    "--no-mlflow", is_flag=True, help="Keep nothing in MLflow now; --resume without it keeps all."
+)
+
 
 def main(command: click.Command) -> NoReturn:
     """Run a click command: a user's mistake is one line and exit code 2, never a traceback.
