@@ -8,8 +8,11 @@ from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable, printable_lines
+from tune_audio.machine.error_stream import error_stream
 from tune_audio.machine.signals import Signals
 
 INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
@@ -49,6 +52,10 @@ cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
 )
 
+no_mlflow_option = click.option(
+    "--no-mlflow", is_flag=True, help="Keep nothing in MLflow now; --resume without it keeps all."
+)
+
 
 def main(command: click.Command) -> NoReturn:
     """Run a click command: a user's mistake is one line and exit code 2, never a traceback.
@@ -56,7 +63,7 @@ def main(command: click.Command) -> NoReturn:
     With --debug among the arguments, the traceback of any error is shown.
     """
     debug, signals = "--debug" in sys.argv[1:], Signals()
-    signals.listen()
+    signals.listen((0, 1, *error_stream.take()))
     try:
         code = command.main(standalone_mode=False) or 0
         sys.exit(signals.exit_code if code == INTERRUPTED else code)
@@ -67,6 +74,7 @@ def main(command: click.Command) -> NoReturn:
         if debug:
             traceback.print_exc()
         else:
+            vars(error)["message"] = printable_lines(error.message)  # it is not to be assigned
             error.show()
         sys.exit(error.exit_code)
     except OSError as error:
@@ -78,7 +86,7 @@ def main(command: click.Command) -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        reason = " ".join(str(error).split()) or "no reason given"
+        reason = printable(" ".join(str(error).split())) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
         sys.exit(1)
 
@@ -92,10 +100,20 @@ def go_on(run: str) -> str:
     return f"{command} --resume {run}"
 
 
+class Terminal(Console):
+    """A console that shows text as it is: no markup, no emoji codes, control characters escaped."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable_lines(text), **options)
+
+
 def make_console() -> Console:
     """Standard output; a log or a pipe is as wide as the tables are."""
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_COLUMNS)
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=LOG_COLUMNS)
 
 
 def space_options(command: Callable[..., Any]) -> Callable[..., Any]:

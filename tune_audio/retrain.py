@@ -14,6 +14,7 @@ from tune_audio.cli import (
     debug_option,
     main,
     make_console,
+    no_mlflow_option,
     retry_failed_option,
     set_option,
 )
@@ -42,9 +43,14 @@ HOW = {
 @set_option
 @retry_failed_option
 @cache_gb_option
+@no_mlflow_option
 @debug_option
 def retrain(
-    run: str, overrides: tuple[str, ...], retry_failed: bool, cache_gb: float | None
+    run: str,
+    overrides: tuple[str, ...],
+    retry_failed: bool,
+    cache_gb: float | None,
+    no_mlflow: bool,
 ) -> int:
     """Retrain the best of RUN (its name, its folder, or 'latest') and test each once.
 
@@ -55,7 +61,8 @@ def retrain(
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
-    with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
+    driver = Driver(folder, space, console, cache_gb, mlflow=not no_mlflow)
+    with folder.locked(), driver:
         driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     return driver.check_models() if driver.finished else INTERRUPTED
 
@@ -104,6 +111,8 @@ def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) 
         corpus=corpus.fingerprint,
         retry_failed=retry_failed,
     )
+    driver.connect()
+    driver.hear(*searched.records)  # of which MLflow may know nothing yet
     folder = driver.run.path / storage.study
     driver.searched = searched
     driver.retrained = driver.execute(storage, corpus, folder, test=True, train_on=train_on)

@@ -21,6 +21,7 @@ from tune_audio.cli import (
     go_on,
     main,
     make_console,
+    no_mlflow_option,
     retry_failed_option,
     shorthands,
     space_options,
@@ -58,6 +59,7 @@ from tune_audio.tuning.storage import Storage
     metavar="FOLDER|s3://…|gs://…",
     help="Keep a copy of the run there; --resume on another machine goes on from it.",
 )
+@no_mlflow_option
 @click.option("--detach", is_flag=True, help="Go on in the background; watch shows how far it is.")
 @click.option("--dry-run", is_flag=True, help="Show what would be run, run nothing.")
 @debug_option
@@ -76,6 +78,7 @@ def search(
     no_retrain: bool,
     cache_gb: float | None,
     storage: str | None,
+    no_mlflow: bool,
     detach: bool,
     dry_run: bool,
 ) -> int:
@@ -124,7 +127,7 @@ def search(
     check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
-    driver = Driver(run, chosen, console, cache_gb, storage)
+    driver = Driver(run, chosen, console, cache_gb, storage, mlflow=not no_mlflow)
     try:
         with run.locked(), driver:
             studies = driver.search_storage(corpus, retry_failed=retry_failed)
@@ -138,7 +141,7 @@ def search(
     except KeyboardInterrupt:  # more than once, or where nothing else was waiting for it
         driver.finished = False
     if driver.finished:
-        say_where(run, chosen.name, console)
+        say_where(run, chosen.name, console, mlflow=driver.mlflow)
         return driver.check_models()
     console.print(f"\nInterrupted. Go on with: {go_on(run.name)}")
     return INTERRUPTED

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterable
 from types import FrameType
 
 
@@ -12,9 +13,12 @@ class Signals:
         self._number = signal.SIGINT
         self._terminals: list[int] = []
 
-    def listen(self) -> None:
-        """Be interrupted by SIGTERM (docker stop, a scheduler) and SIGHUP (a closed terminal)."""
-        self._terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+    def listen(self, streams: Iterable[int] = (0, 1, 2)) -> None:
+        """Be interrupted by SIGTERM (docker stop, a scheduler) and SIGHUP (a closed terminal).
+
+        streams: descriptors that are read and written, of which some may be that terminal's.
+        """
+        self._terminals = [descriptor for descriptor in streams if os.isatty(descriptor)]
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
 

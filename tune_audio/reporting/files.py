@@ -1,6 +1,5 @@
 """A search as files: all of its trials as CSV, the best of them as YAML."""
 
-import csv
 import io
 import json
 import math
@@ -10,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tune_audio.escaping import as_csv
 from tune_audio.evidence.intervals import Interval
 from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.ranking import Ranking
@@ -30,12 +30,10 @@ def write_leaderboard(
     names = list(dict.fromkeys(name for record in records for name in record.params))
     further = sorted({name for r in records for name in r.extra if name.startswith("val/")})
     run = ("epochs_run", "train_seconds", "state", "error")
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     values = (ranking.metric, f"{ranking.metric}_low", f"{ranking.metric}_high")
-    writer.writerow(["rank", "trial", "family", *names, *values, *run, *further])
+    rows: list[list[Any]] = [["rank", "trial", "family", *names, *values, *run, *further]]
     for record in sorted(records, key=lambda r: (order.get(id(r), math.inf), r.family, r.number)):
-        writer.writerow(
+        rows.append(
             [
                 order.get(id(record), ""),
                 record.key,
@@ -50,7 +48,7 @@ def write_leaderboard(
                 *(record.extra.get(name, "") for name in further),
             ]
         )
-    publish_text(path, buffer.getvalue())
+    publish_text(path, as_csv(rows))
 
 
 def write_best(path: Path, ranking: Ranking) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from tune_audio.evidence.intervals import Interval
 from tune_audio.reporting.ranking import Ranking
@@ -23,7 +22,7 @@ def note(
 
 
 def as_markdown(table: Table) -> str:
-    """A table of `reporting.tables`: its title, its cells without markup, its caption."""
+    """A table of `reporting.tables`: its title, its cells, its caption."""
     columns = [[_plain(column.header), *map(_plain, column.cells)] for column in table.columns]
     header, *rows = zip(*columns, strict=True)
     rule = ["---:" if column.justify == "right" else "---" for column in table.columns]
@@ -34,5 +33,4 @@ def as_markdown(table: Table) -> str:
 
 
 def _plain(cell: object) -> str:
-    text = cell if isinstance(cell, Text) else Text.from_markup(str(cell))
-    return text.plain.replace("|", "\\|")
+    return str(cell).replace("|", "\\|")

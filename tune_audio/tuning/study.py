@@ -5,11 +5,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import ray
 from ray import tune
 from ray.tune import (
@@ -22,6 +20,7 @@ from ray.tune import (
 
 from tune_audio.costs.packing import Packing
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.progress import say
 from tune_audio.errors import SurroundingsError
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
@@ -97,7 +96,6 @@ def run(
     is kept, and the rest is not given up.
     """
     may_grow = start_ray()
-    say = partial(click.echo, err=True)
     coming = UNSEEN_SHARE if may_grow and gpus_may_come() else 0.0
     search, plans = storage.search, storage.plans
     needs = {name: resources(plan.family, search, coming) for name, plan in plans.items()}
