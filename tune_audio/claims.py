@@ -12,6 +12,7 @@ import numpy as np
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
+from tune_audio.evidence.calibration import Calibrated, Calibration, calibrate
 from tune_audio.evidence.comparison import Comparison, compare
 from tune_audio.evidence.intervals import Interval, interval
 from tune_audio.evidence.optimism import Corrected, correct
@@ -30,13 +31,24 @@ class Claims:
 
     intervals: of trials, by key. comparison: each family's best against the winner; None of one
     family. corrected: the winner's score, corrected for its having been chosen. commonest: the
-    metric of answering every clip with how often each label is.
+    metric of answering every clip with how often each label is. calibrated: what was found of each
+    family's best.
     """
 
     intervals: dict[str, Interval] = field(default_factory=dict)
     comparison: Comparison | None = None
     corrected: Corrected | None = None
     commonest: float | None = None
+    calibrated: dict[str, Calibrated] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.intervals)
+
+    @property
+    def calibrations(self) -> dict[str, Calibration]:
+        """Of families whose best is better believed with one."""
+        found = {name: of.calibration for name, of in self.calibrated.items()}
+        return {name: one for name, one in found.items() if one is not None}
 
     def bounds(self, searched: Ranking) -> dict[str, float]:
         """FAMILY_low and FAMILY_high of each family's best."""
@@ -64,6 +76,7 @@ class Claims:
             "comparison": None if self.comparison is None else asdict(self.comparison),
             "corrected": None if self.corrected is None else asdict(self.corrected),
             "commonest label": self.commonest,
+            "calibration": {name: asdict(found) for name, found in self.calibrated.items()},
         }
 
 
@@ -91,6 +104,7 @@ def make_claims(searched: Ranking, corpus: Corpus, trials: Path) -> Claims:
         compare(best, searched.metric) if len(best) > 1 else None,
         correct((kept[record.key] for record in whole), searched.metric),
         _commonest(kept[whole[0].key], corpus, searched.metric),
+        {name: calibrate(predictions, changing=False) for name, predictions in best.items()},
     )
 
 

@@ -1,6 +1,6 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from tune_audio.data.loud import told
 from tune_audio.data.progress import say
 from tune_audio.errors import UserError
 from tune_audio.escaping import as_csv
+from tune_audio.evidence.calibration import Calibration
 from tune_audio.machine.cached import in_use, most_bytes
 from tune_audio.machine.environment import prepare
 from tune_audio.machine.folders import cache_folder, network_file_system
@@ -31,6 +32,8 @@ from tune_audio.tuning.backup import restore_if_damaged
 from tune_audio.tuning.demo import is_demonstration
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
+
+NONE: Mapping[str, Calibration] = {}
 
 
 class Driver:
@@ -178,6 +181,7 @@ class Driver:
         *,
         test: bool = False,
         train_on: str = "train",
+        calibrations: Mapping[str, Calibration] = NONE,
     ) -> list[TrialRecord]:
         """Run what the storage has to hand out, shown on screen and mirrored to MLflow."""
         prepare()
@@ -207,6 +211,7 @@ class Driver:
                         cache_gb=self.cache_gb,
                         test=test,
                         train_on=train_on,
+                        calibrations=calibrations,
                         demonstration=self.demonstration,
                         on_change=on_change,
                     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tune_audio.claims import make_claims
 from tune_audio.cli import (
     CONTEXT,
     INTERRUPTED,
@@ -115,7 +116,11 @@ def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) 
     driver.hear(*searched.records)  # of which MLflow may know nothing yet
     folder = driver.run.path / storage.study
     driver.searched = searched
-    driver.retrained = driver.execute(storage, corpus, folder, test=True, train_on=train_on)
+    driver.claims = driver.claims or make_claims(searched, searched_on, driver.run.trials)
+    calibrations = driver.claims.calibrations if corpus.labels == searched_on.labels else {}
+    driver.retrained = driver.execute(
+        storage, corpus, folder, test=True, train_on=train_on, calibrations=calibrations
+    )
     driver.console.print(retrain_table(searched, driver.retrained))
     for line in driver.claims.about_cost(driver.retrained):
         driver.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -74,6 +74,7 @@ def config(tmp_path: Path) -> dict:
         "train_params": asdict(TrainParams(lr=1e-2, batch_size=16)),
         "threads": 1,
         "patience_seconds": 60.0,
+        "calibration": None,
         "gpus": 0,
         "demonstration": False,
     }

@@ -61,12 +61,19 @@ class Calibrated:
 Fit = Callable[[Predictions], Calibration]
 
 
-def calibrate(predictions: Predictions, level: float = LEVEL, seed: int = 0) -> Calibrated:
+def calibrate(
+    predictions: Predictions,
+    level: float = LEVEL,
+    seed: int = 0,
+    *,
+    changing: bool = True,
+) -> Calibrated:
     """The calibration that helps most on clips that it was not fitted on, if any does.
 
-    predictions: of clips that the model was not trained on. A calibration is taken where it lowers
-    the log loss, cross-fitted, by more than its standard error, and vector scaling where it does
-    so against temperature scaling.
+    predictions: of clips that the model was not trained on. changing: also vector scaling, which
+    changes a few answers; a temperature changes none, so that a tested score stays true. A
+    calibration is taken where it lowers the log loss, cross-fitted, by more than its standard
+    error, and vector scaling where it does so against temperature scaling.
     """
     before = reliability(predictions, level)
     recordings = len(np.unique(predictions.recording))
@@ -74,7 +81,7 @@ def calibrate(predictions: Predictions, level: float = LEVEL, seed: int = 0) -> 
         reason = f"{recordings} recordings are too few to calibrate on; {FEWEST} are needed"
         return Calibrated(None, reason, before, before)
     fit, best = None, predictions
-    for candidate in (temperature, vector):
+    for candidate in (temperature, vector) if changing else (temperature,):
         crossed = cross_fitted(candidate, predictions, seed)
         gain = spread(partial(_gain, best, crossed), predictions)
         if gain.estimate > max(gain.error, gain.error_of_recordings):

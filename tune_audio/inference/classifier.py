@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit, softmax
 
 from tune_audio.data.clips import Peak
 from tune_audio.data.datasets.commands import COMMANDS
 from tune_audio.errors import UserError
 from tune_audio.escaping import printable
+from tune_audio.evidence.calibration import Calibration
 
 BATCH = 64  # clips that are heard at a time
 
@@ -27,20 +29,24 @@ class Classifier:
         self.name, self.labels = config["model"], [printable(label) for label in config["labels"]]
         self.clip_samples, self.sample_rate = config["clip_samples"], config["sample_rate"]
         self.peak: Peak = config["extra"].get("peak", "keep")
+        given = config["extra"].get("calibration")
+        self.calibration = Calibration(**given) if given else None
         self.multi_label = bool(config["extra"].get("multi_label", False))
         self.demonstration = bool(config["extra"].get("demonstration", False))
 
     def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
-        """The probability of each label, float64 (B, L).
+        """The probability of each label, float64 (B, L), calibrated where the model has been.
 
         waveforms: float32 (B, clip_samples) in [-1, 1), at `sample_rate`.
         """
         import torch
 
         with torch.inference_mode():
-            logits = self.model(torch.from_numpy(waveforms).to(self.device)).double()
-            chances = logits.sigmoid() if self.multi_label else logits.softmax(dim=-1)
-        return chances.cpu().numpy()
+            given = self.model(torch.from_numpy(waveforms).to(self.device)).double()
+        logits = given.cpu().numpy()
+        if self.calibration is not None:
+            logits = self.calibration.apply(logits, several=self.multi_label)
+        return expit(logits) if self.multi_label else softmax(logits, axis=-1)
 
     def require_commands(self, what: str) -> None:
         """Raises UserError where the model cannot tell the challenge's twelve classes."""

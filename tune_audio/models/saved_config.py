@@ -39,6 +39,16 @@ class Architecture(BaseModel):
     extractor: Options
 
 
+class Scaled(BaseModel):
+    """scale * logits + shift, of a number a label each; of one label a clip, of log-softmax."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    scale: list[float]
+    shift: list[float]
+
+
 class Extra(BaseModel):
     """What else a reader may want to know; what stands here matters for what is predicted."""
 
@@ -47,6 +57,7 @@ class Extra(BaseModel):
     multi_label: bool = False
     demonstration: bool = False
     peak: Peak = "keep"
+    calibration: Scaled | None = None
 
 
 class SavedConfig(BaseModel):
@@ -75,6 +86,9 @@ def check_config(given: Any) -> dict[str, Any]:
         raise ValueError(_line(error)) from None
     if len(set(config.labels)) < len(config.labels):
         raise ValueError("labels: one stands there twice")
+    scaled = config.extra.calibration
+    if scaled and not len(scaled.scale) == len(scaled.shift) == len(config.labels):
+        raise ValueError("extra.calibration: needs a scale and a shift for each label")
     if config.model not in MODELS:
         raise ValueError(f"model: got {config.model!r}; allowed are {', '.join(MODELS)}")
     model_class = pkgutil.resolve_name(MODELS[config.model])

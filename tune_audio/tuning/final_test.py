@@ -1,6 +1,7 @@
 """The end of a retraining: the model is tested once, and saved with what it was tested on."""
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.escaping import as_csv
+from tune_audio.evidence.calibration import Calibration, calibrate
 from tune_audio.evidence.intervals import interval
 from tune_audio.evidence.predictions import of_corpus
+from tune_audio.evidence.reliability import reliability
 from tune_audio.models.saved import save_model
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.learner import Learner
@@ -39,6 +42,8 @@ def final_test(
     test = learner.evaluate("test")
     results = {f"test/{name}": value for name, value in test.scores().items()}
     results |= _ends(test, corpus, metric.removeprefix("val/"))
+    calibration = config["calibration"] or _calibration(learner, corpus)
+    results |= _reliability(test, corpus, calibration)
     clips = test.by_clip
     names = [corpus.names[row] for row in corpus.rows("test")]
     _, first = np.unique(test.recording, return_index=True)
@@ -59,6 +64,7 @@ def final_test(
             "multi_label": corpus.multi_label,
             "peak": corpus.peak,
             "demonstration": config["demonstration"],
+            "calibration": asdict(calibration) if calibration else None,
             "train_params": config["train_params"],
             **results,
         },
@@ -78,6 +84,32 @@ def _ends(test: Evaluation, corpus: Corpus, metric: str) -> dict[str, float]:
             found = interval(said, f"val/{name}")
             ends |= {f"test/{name}_low": found.low, f"test/{name}_high": found.high}
     return ends
+
+
+def _calibration(learner: Learner, corpus: Corpus) -> Calibration | None:
+    """Of what the search has said nothing: by the retraining's own validation, if it has one."""
+    if not len(learner.features.rows("validation")):
+        return None
+    said = learner.evaluate("validation")
+    assert said.rows is not None
+    with contextlib.suppress(UserError):
+        return calibrate(of_corpus(corpus, said.rows, said.logits), changing=False).calibration
+    return None
+
+
+def _reliability(
+    test: Evaluation, corpus: Corpus, calibration: Calibration | None
+) -> dict[str, float]:
+    """The expected calibration error on the test, as the model is and as it is saved."""
+    assert test.rows is not None
+    several = test.targets.ndim == 2
+    saved = test.logits if calibration is None else calibration.apply(test.logits, several=several)
+    with contextlib.suppress(UserError):
+        both = (of_corpus(corpus, test.rows, logits) for logits in (test.logits, saved))
+        before, after = (reliability(said).error for said in both)
+        ends = {"test/ece_low": after.low, "test/ece_high": after.high}
+        return {"test/ece_uncalibrated": before.score, "test/ece": after.score, **ends}
+    return {}
 
 
 def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tune_audio.costs.packing import Packing
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.progress import say
 from tune_audio.errors import SurroundingsError
+from tune_audio.evidence.calibration import Calibration
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
@@ -40,6 +41,7 @@ from tune_audio.tuning.searcher import StudySearcher
 from tune_audio.tuning.storage import Storage
 from tune_audio.tuning.trial import AudioTrial
 
+NONE: Mapping[str, Calibration] = {}
 UNSEEN_SHARE = 0.25  # of a GPU that is still to join: there is nothing to measure it on
 
 
@@ -84,6 +86,7 @@ def run(
     cache_gb: float | None = None,
     test: bool = False,
     train_on: str = "train",
+    calibrations: Mapping[str, Calibration] = NONE,
     demonstration: bool = False,
     on_change: Callable[[TrialRecord], None] = lambda record: None,
 ) -> None:
@@ -91,6 +94,7 @@ def run(
 
     folder: absolute; a trial's checkpoint and files lie in folder/<key>.
     demonstration: the audio is synthesised, which a model that is saved is to say.
+    calibrations: of models that are saved, by family, from what its best trial said of validation.
     on_change: called on the driver whenever a trial has started, gone on or ended.
     Raises SurroundingsError where a trial could not go on for reasons outside of it: what has ended
     is kept, and the rest is not given up.
@@ -124,6 +128,7 @@ def run(
             "gpus": need["GPU"],
             "patience_seconds": storage.patience_seconds(record.family),
             "demonstration": demonstration,
+            "calibration": calibrations.get(record.family),
         }
 
     pretrained = tuple(sorted(_folders(plan.family for plan in storage.plans.values())))
