@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import UserError
 from tune_audio.evidence.calibration import Calibrated, Calibration, calibrate
-from tune_audio.evidence.comparison import Comparison, compare
-from tune_audio.evidence.intervals import Interval, interval
+from tune_audio.evidence.comparison import Comparison, compare, difference
+from tune_audio.evidence.intervals import LEVEL, Interval, interval
 from tune_audio.evidence.optimism import Corrected, correct
 from tune_audio.evidence.predictions import Predictions, log_losses, of_corpus
 from tune_audio.machine.publish import publish_text
@@ -24,6 +24,8 @@ from tune_audio.reporting.records import TrialRecord
 from tune_audio.training.kept import FILE
 from tune_audio.training.metrics import probabilities
 
+BASELINE = "mel_statistics"  # the family by this name
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -32,7 +34,7 @@ class Claims:
     intervals: of trials, by key. comparison: each family's best against the winner; None of one
     family. corrected: the winner's score, corrected for its having been chosen. commonest: the
     metric of answering every clip with how often each label is. calibrated: what was found of each
-    family's best.
+    family's best. unbeaten: families that are not better than the baseline beyond doubt.
     """
 
     intervals: dict[str, Interval] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Claims:
     corrected: Corrected | None = None
     commonest: float | None = None
     calibrated: dict[str, Calibrated] = field(default_factory=dict)
+    unbeaten: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.intervals)
@@ -63,6 +66,9 @@ class Claims:
             if self.comparison is not None:
                 lines.append(ties(self.comparison, self.corrected.raw))
             lines += luck(self.corrected)
+        if self.unbeaten:
+            names = ", ".join(self.unbeaten)
+            lines.append(f"Not better than {BASELINE}, which is no network, beyond doubt: {names}.")
         return lines
 
     def about_cost(self, retrained: Sequence[TrialRecord]) -> list[str]:
@@ -76,6 +82,7 @@ class Claims:
             "comparison": None if self.comparison is None else asdict(self.comparison),
             "corrected": None if self.corrected is None else asdict(self.corrected),
             "commonest label": self.commonest,
+            "not better than the baseline": self.unbeaten,
             "calibration": {name: asdict(found) for name, found in self.calibrated.items()},
         }
 
@@ -105,6 +112,7 @@ def make_claims(searched: Ranking, corpus: Corpus, trials: Path) -> Claims:
         correct((kept[record.key] for record in whole), searched.metric),
         _commonest(kept[whole[0].key], corpus, searched.metric),
         {name: calibrate(predictions, changing=False) for name, predictions in best.items()},
+        tuple(_unbeaten(best, searched.metric)),
     )
 
 
@@ -130,6 +138,17 @@ def read_predictions(path: Path, corpus: Corpus) -> Predictions | None:
     except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     return of_corpus(corpus, rows, logits, fold if fold.any() else None)
+
+
+def _unbeaten(best: Mapping[str, Predictions], metric: str) -> Iterator[str]:
+    """Families of which the baseline may be as good."""
+    if BASELINE not in best:
+        return
+    for name, predictions in best.items():
+        if name != BASELINE:
+            found = difference(predictions, best[BASELINE], metric)
+            if found.better_by <= 0 or found.p > 1 - LEVEL:
+                yield name
 
 
 def _commonest(predictions: Predictions, corpus: Corpus, metric: str) -> float | None:

@@ -18,6 +18,19 @@ class Statistics(nn.Module):
         return torch.cat([features.mean(-1), deviation, features.amax(-1)], dim=-1)
 
 
+class Standardise(nn.BatchNorm1d):
+    """(B, width) -> the same, each column with mean 0 and deviation 1, as over the batches so far.
+
+    A batch of one clip, the rest of an epoch, says nothing of deviations.
+    """
+
+    def forward(self, columns: Tensor) -> Tensor:
+        if not self.training or len(columns) > 1:
+            return super().forward(columns)
+        known = self.running_mean, self.running_var, self.weight, self.bias
+        return nn.functional.batch_norm(columns, *known, training=False, eps=self.eps)
+
+
 class MelStatistics(nn.Sequential):
     """Waveform (B, clip_samples) in [-1, 1) -> logits (B, num_labels): multinomial regression.
 
@@ -38,6 +51,6 @@ class MelStatistics(nn.Sequential):
             OrderedDict(
                 log_mel=LogMel(sample_rate, mel_bins),
                 statistics=Statistics(),
-                head=nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, num_labels)),
+                head=nn.Sequential(Standardise(width), nn.Linear(width, num_labels)),
             )
         )
