@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.duplicates.found import COLUMNS
 from tune_audio.data.load import load_corpus
 from tune_audio.errors import UserError
 from tune_audio.machine.cached import in_use, most_bytes
@@ -81,7 +82,8 @@ class Driver:
         if self._mirror is None:
             return
         status: Status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
-        files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
+        files = [self.run.leaderboard, self.run.best, self.run.space]
+        files += [self.run.skipped, self.run.duplicates]
         summary, text = {}, ""
         if self.searched is not None and self.searched.best:
             summary, text = self.searched.best_values, note(self.searched, self.retrained)
@@ -127,14 +129,11 @@ class Driver:
         epochs, data = self.space.epochs, corpus.fingerprint
         return Storage(self.run.database, plans, search, epochs=epochs, corpus=data)
 
-    def write_skipped(self, corpus: Corpus) -> None:
-        """List the files of the data set that could not be used."""
-        if not corpus.skipped:
-            self.run.skipped.unlink(missing_ok=True)
-            return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *corpus.skipped])
-        publish_text(self.run.skipped, text.getvalue())
+    def write_notes(self, corpus: Corpus) -> None:
+        """List the files of the data set that could not be used, and those that belong together."""
+        _write_table(self.run.skipped, ("path", "reason"), corpus.skipped)
+        found = corpus.duplicates
+        _write_table(self.run.duplicates, COLUMNS, found.rows() if found else [])
 
     def execute(
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
@@ -172,6 +171,16 @@ class Driver:
         return storage.records()
 
 
+def _write_table(path: Path, header: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """A CSV; no file where it has no rows."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    publish_text(path, text.getvalue())
+
+
 def open_data(
     space: SearchSpace, console: Console, cache_gb: float | None = None, labels: str = "same"
 ) -> Corpus:
@@ -194,4 +203,7 @@ def open_data(
         f"{test:,} to test on"
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
+    if corpus.duplicates and labels == "same":  # those of a retraining have been told before
+        for line in corpus.duplicates.lines():
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     return corpus

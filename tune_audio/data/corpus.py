@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_audio.data.clips import SPLITS
+from tune_audio.data.duplicates.found import Duplicates
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Corpus:
     name a clip whatever the subset it is in. Rows of equal `recording` (n,) int64 are windows of
     one recording, numbered from 0 in row order; without windows each row has its own. `fold` (n,)
     int64 is the official fold, -1 where there is none. `skipped` lists (path, reason) of what could
-    not be read.
+    not be read. `duplicates` are known to whoever loaded the corpus where they were looked for.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Corpus:
     fold: np.ndarray = field(repr=False)
     noise: list[np.ndarray] = field(repr=False)
     skipped: list[tuple[str, str]] = field(repr=False)
+    duplicates: Duplicates | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Corpus":

@@ -31,7 +31,7 @@ def assign_splits(
 
     Fractions by label are stratified: each label is cut at the fractions, to half a clip. By
     speaker, and with `whole_groups`, no group stands in two splits. Clips of one recording and
-    group always stay together.
+    group, and of recordings that are joined, always stay together.
     """
     if isinstance(split, str):
         return _official_splits(clips, split)
@@ -41,7 +41,9 @@ def assign_splits(
         units: list[tuple[str, Hashable]] = [("", clip.group) for clip in clips]
     elif split_by == "label":
         whole: list[Hashable] = [
-            clip.group if whole_groups and clip.group is not None else (name, clip.group)
+            clip.group
+            if whole_groups and clip.group is not None
+            else clip.joined or (name, clip.group)
             for clip, name in zip(clips, names, strict=True)
         ]
         units = list(zip(_strata(clips, whole), whole, strict=True))
