@@ -22,6 +22,7 @@ from tune_audio.data.duplicates.found import Duplicates, search
 from tune_audio.data.duplicates.sides import join
 from tune_audio.data.progress import say, tracking
 from tune_audio.data.selection import Selection, check_coverage, select_clips
+from tune_audio.data.split import SplitBy
 from tune_audio.data.windows import check_windows
 from tune_audio.errors import UserError
 from tune_audio.machine.cached import entries, make_room
@@ -39,7 +40,7 @@ def load_corpus(
     labels: list[str] | Literal["all"] = "all",
     clips_per_label: Annotated[int, Ge(1)] | None = None,
     split: Literal["official", "auto"] | tuple[float, float, float] = "official",
-    split_by: Literal["label", "speaker", "auto"] = "label",
+    split_by: SplitBy | Literal["auto"] = "label",
     clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
     sample_rate: SampleRate | Literal["auto"] = 16_000,
     duplicates: Literal["apart", "tell", "ignore"] = "ignore",
@@ -66,7 +67,7 @@ def load_corpus(
     change while they are read.
     """
     parts: Literal["official"] | tuple[float, float, float] = _decided("split", split)
-    parted_by: Literal["label", "speaker"] = _decided("split_by", split_by)
+    parted_by: SplitBy = _decided("split_by", split_by)
     seconds, rate = _decided("clip_seconds", clip_seconds), _decided("sample_rate", sample_rate)
     root = Path(root).absolute()
     listing = list_clips(name, root, **dataset_options)

@@ -13,7 +13,7 @@ from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.duplicates.sides import one_side
 from tune_audio.data.names import hash64, relative_name
 from tune_audio.data.noise import training_noise
-from tune_audio.data.split import SPLIT_CHOICES, assign_splits, rarest
+from tune_audio.data.split import SPLIT_CHOICES, SplitBy, assign_splits, rarest
 from tune_audio.errors import UserError
 
 
@@ -39,7 +39,7 @@ def select_clips(
     labels: Sequence[str] | Literal["all"] = "all",
     clips_per_label: int | None = None,
     split: Sequence[float] | Literal["official"] = "official",
-    split_by: Literal["label", "speaker"] = "label",
+    split_by: SplitBy = "label",
     seed: int = 0,
 ) -> Selection:
     """Split the whole listing, then keep `labels`, then at most `clips_per_label` of each.
