@@ -73,7 +73,9 @@ class Duplicates:
     def _across(self) -> list[str]:
         if self.apart:
             count = sum(place == LEFT_OUT for place in self.places.values())
-            gone = f" {count:,} are left out: a split that is held back has them." if count else ""
+            gone = (
+                f" Left out: {count:,}, which a split that is held back has, too." if count else ""
+            )
             return [
                 f"Those that belong together are in one split.{gone}",
                 "Otherwise: --set data.duplicates=tell",
@@ -83,7 +85,7 @@ class Duplicates:
         if not across:
             return ["No pair of them is in two splits."]
         return [
-            f"{across:,} pairs are in two splits: results look better than they are.",
+            f"Pairs in two splits: {across:,}. Results look better than they are.",
             "Otherwise: --set data.duplicates=apart",
         ]
 
@@ -93,8 +95,8 @@ class Duplicates:
             return []
         a, b = conflicts[0][:2]
         return [
-            f"Label conflict: {len(conflicts):,} pairs have two labels, such as {a} "
-            f"({self._label(a)}) and {b} ({self._label(b)})."
+            f"Label conflicts: {len(conflicts):,} pairs, such as {a} ({self._label(a)}) and {b} "
+            f"({self._label(b)})."
         ]
 
     def _label(self, name: str) -> str:
