@@ -24,7 +24,7 @@ BLOCK_SECONDS = 60  # a whole number of hops at RATE; so much of a long recordin
 LONGEST_SECONDS = 30.0  # of what two recordings share, so much is compared
 # They must share this much, or nearly half of the shorter one. Less is a jingle, a room, a noise
 # that was mixed into both, and would chain a data set into one.
-SHARED_SECONDS, SHARED_PART = 1.0, 0.45
+SHARED_SECONDS, SHARED_PART = 0.5, 0.45
 WHOLE = 0.9  # from so much of a recording on it is all of it
 SILENT_STEPS = 2  # of 16 bits between the lowest and the highest sample
 BATCH = 256
@@ -36,7 +36,6 @@ class _Heard:
     path: Path
     digest: bytes
     seconds: float
-    constellations: np.ndarray
 
 
 def find_pairs(files: Mapping[str, Path], threads: Executor, track: Track) -> list[Pair]:
@@ -48,20 +47,24 @@ def find_pairs(files: Mapping[str, Path], threads: Executor, track: Track) -> li
     heard = track(threads.map(_listen, files, files.values()), "Comparing recordings", len(files))
     first: dict[bytes, _Heard] = {}
     pairs, index = [], Index()
-    for recording in heard:
-        if recording is None:
+    for found in heard:
+        if found is None:
             continue
+        recording, seen = found
         same = first.setdefault(recording.digest, recording)
         if same is not recording:
             pairs.append(Pair(same.name, recording.name, "equal", 0.0, 1.0))
             continue
-        index.add(recording.constellations, int(recording.seconds * RATE) // HOP_SAMPLES + 2)
+        index.add(seen, int(recording.seconds * RATE) // HOP_SAMPLES + 2)
     different = list(first.values())
     return pairs + _matching(different, index.candidates(), threads)
 
 
-def _listen(name: str, path: Path) -> _Heard | None:
-    """None for what is silent, or cannot be read, which decoding lists with its reason."""
+def _listen(name: str, path: Path) -> tuple[_Heard, np.ndarray] | None:
+    """A recording and its constellations; None for one that is silent or cannot be read.
+
+    Decoding lists those with their reasons.
+    """
     digest, seconds, packed = blake2b(digest_size=16), 0.0, [np.zeros(0, np.uint64)]
     lowest, highest = np.iinfo(np.int16).max, np.iinfo(np.int16).min
     try:
@@ -72,11 +75,11 @@ def _listen(name: str, path: Path) -> _Heard | None:
             # The frame stands in the lowest bits.
             packed.append(constellations(waveform) + np.uint64(seconds * RATE / HOP_SAMPLES))
             seconds += len(samples) / rate
-    except BadAudio:
+    except (BadAudio, soundfile.SoundFileError, RuntimeError, OSError):
         return None
     if int(highest) - int(lowest) <= SILENT_STEPS:
         return None
-    return _Heard(name, path, digest.digest(), seconds, np.concatenate(packed))
+    return _Heard(name, path, digest.digest(), seconds), np.concatenate(packed)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:

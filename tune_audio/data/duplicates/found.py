@@ -73,9 +73,7 @@ class Duplicates:
     def _across(self) -> list[str]:
         if self.apart:
             count = sum(place == LEFT_OUT for place in self.places.values())
-            gone = (
-                f" Left out: {count:,}, which a split that is held back has, too." if count else ""
-            )
+            gone = f" Left out: {count:,} that a split held back has, too." if count else ""
             return [
                 f"Those that belong together are in one split.{gone}",
                 "Otherwise: --set data.duplicates=tell",
@@ -95,7 +93,7 @@ class Duplicates:
             return []
         a, b = conflicts[0][:2]
         return [
-            f"Label conflicts: {len(conflicts):,} pairs, such as {a} ({self._label(a)}) and {b} "
+            f"Label conflicts: {len(conflicts):,}, such as {a} ({self._label(a)}) and {b} "
             f"({self._label(b)})."
         ]
 

@@ -13,7 +13,7 @@ import numpy as np
 from tune_audio.data.duplicates.landmarks import FRAME_BITS
 
 LINKS = 4
-FEWEST_EQUAL = 4
+FEWEST_EQUAL = 5
 MOST_CANDIDATES = 16  # of each recording
 # 128 MB, which is nine hours of sound; of more every second look is left out, then three of four.
 MOST_CONSTELLATIONS = 16_000_000
