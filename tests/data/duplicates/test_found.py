@@ -79,6 +79,17 @@ def test_what_is_told(root) -> None:
     assert lines[3] == ("Label conflicts: 1, such as no/3.wav (no) and yes/wrong.wav (yes).")
 
 
+def test_a_class_of_one_recording_is_told(root) -> None:
+    long = voice(200, 4.0)
+    for path in (root / "yes").iterdir():
+        path.unlink()
+    for n in range(10):
+        write_audio(root / "yes" / f"{n}.wav", long[n * 4_000 :][:8_000])
+    found = load(root, duplicates="apart", seed=1).duplicates
+    assert len(found.pairs) == 9 and "Not in every split: yes." in found.lines()[1]
+    assert "Not in" not in str(load(root, duplicates="tell", seed=1).duplicates.lines())
+
+
 def test_of_given_splits_the_test_stays(root) -> None:
     for n, label in ((n, label) for label in ("no", "yes") for n in range(10)):
         part = "train" if n < 6 else "validation" if n < 8 else "test"

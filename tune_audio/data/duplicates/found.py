@@ -26,13 +26,15 @@ class Duplicates:
     """The pairs of a data set; of each recording its labels and where it is.
 
     places: name -> one of SPLITS, or LEFT_OUT; nothing for what the search does not take at all.
-    apart: whether what belongs together was kept on one side.
+    apart: whether what belongs together was kept on one side. lacking: labels that are then not in
+    every split.
     """
 
     pairs: Sequence[Pair]
     labels: dict[str, str]
     places: dict[str, str]
     apart: bool
+    lacking: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -51,7 +53,8 @@ class Duplicates:
             if name in names
         }
         joined = {name: "+".join(of_name) for name, of_name in labels.items()}
-        return cls(pairs, joined, places, any(clip.joined for clip in listing.clips))
+        apart = any(clip.joined for clip in listing.clips)
+        return cls(pairs, joined, places, apart, _lacking(selection) if apart else ())
 
     def rows(self) -> list[tuple[object, ...]]:
         """A table with COLUMNS."""
@@ -74,8 +77,9 @@ class Duplicates:
         if self.apart:
             count = sum(place == LEFT_OUT for place in self.places.values())
             gone = f" Left out: {count:,} that a split held back has, too." if count else ""
+            lacking = f" Not in every split: {', '.join(self.lacking)}." if self.lacking else ""
             return [
-                f"Those that belong together are in one split.{gone}",
+                f"Those that belong together are in one split.{gone}{lacking}",
                 "Otherwise: --set data.duplicates=tell",
             ]
         places = [{self.places.get(name) for name in pair[:2]} for pair in self.pairs]
@@ -99,6 +103,14 @@ class Duplicates:
 
     def _label(self, name: str) -> str:
         return self.labels.get(name, "")
+
+
+def _lacking(selection: Selection) -> list[str]:
+    parts_of: dict[str, set[int]] = defaultdict(set)
+    for clip, part in zip(selection.clips, selection.split, strict=True):
+        for label in clip.labels:
+            parts_of[label].add(int(part))
+    return [label for label in selection.labels if len(parts_of[label]) < len(SPLITS)]
 
 
 def search(listing: Listing, root: Path, cache: Path, threads: int, progress: bool) -> list[Pair]:
