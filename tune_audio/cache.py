@@ -16,6 +16,7 @@ from tune_audio.machine.folders import cache_folder
 WHAT = {
     "features": "outputs of frozen stages",
     "corpora": "decoded audio",
+    "duplicates": "recordings that belong together",
     "synthetic": "audio made for demonstrations",
     "measurements": "what trials take of a GPU",
     "datasets": "downloaded archives",
@@ -32,8 +33,8 @@ UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 def cache(kinds: tuple[str, ...], clear: bool, older_than: str | None) -> None:
     """Show what lies in the cache, or clear it.
 
-    KIND is features, corpora, synthetic, measurements or datasets. All of it is made or fetched
-    again when it is needed; what a running search reads stays.
+    KIND is features, corpora, duplicates, synthetic, measurements or datasets. All of it is made
+    or fetched again when it is needed; what a running search reads stays.
     """
     for kind in kinds:
         if kind not in KINDS:

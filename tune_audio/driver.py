@@ -9,6 +9,7 @@ from tune_audio.claims import Claims
 from tune_audio.cli import go_on
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.duplicates.found import COLUMNS
 from tune_audio.data.load import load_corpus
 from tune_audio.data.loud import told
 from tune_audio.data.progress import say
@@ -91,7 +92,7 @@ class Driver:
         if self._mirror is None:
             return
         run = self.run
-        files = [run.leaderboard, run.best, run.claims, run.space, run.skipped]
+        files = [run.leaderboard, run.best, run.claims, run.space, run.skipped, run.duplicates]
         summary, text = {}, ""
         if self.searched is not None and self.searched.best:
             summary = self.searched.best_values | self.claims.bounds(self.searched)
@@ -166,12 +167,11 @@ class Driver:
             retry_failed=retry_failed,
         )
 
-    def write_skipped(self, corpus: Corpus) -> None:
-        """List the files of the data set that could not be used."""
-        if not corpus.skipped:
-            self.run.skipped.unlink(missing_ok=True)
-            return
-        publish_text(self.run.skipped, as_csv([("path", "reason"), *corpus.skipped]))
+    def write_notes(self, corpus: Corpus) -> None:
+        """List the files of the data set that could not be used, and those that belong together."""
+        _write_table(self.run.skipped, ("path", "reason"), corpus.skipped)
+        found = corpus.duplicates
+        _write_table(self.run.duplicates, COLUMNS, found.rows() if found else [])
 
     def execute(
         self,
@@ -218,6 +218,14 @@ class Driver:
         return storage.records()
 
 
+def _write_table(path: Path, header: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """A CSV; no file where it has no rows."""
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    publish_text(path, as_csv([header, *rows]))
+
+
 def open_data(
     space: SearchSpace, console: Console, cache_gb: float | None = None, labels: str = "same"
 ) -> Corpus:
@@ -243,4 +251,7 @@ def open_data(
     if corpus.loud:
         otherwise = "; scaled instead: --set data.peak=normalise" * (corpus.peak == "keep")
         console.print(told(corpus.loud, corpus.peak) + otherwise, soft_wrap=True)
+    if corpus.duplicates and labels == "same":  # those of a retraining have been told before
+        for line in corpus.duplicates.lines():
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
     return corpus

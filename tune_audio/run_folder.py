@@ -17,8 +17,8 @@ LATEST = "latest"  # names the run that was started or gone on with last
 class RunFolder:
     """The files of one search, all below one folder.
 
-    space.yaml, optuna.db, leaderboard.csv, best.yaml, skipped_files.csv; trials/ while it runs;
-    retrain/FAMILY-N/ with the models.
+    space.yaml, optuna.db, leaderboard.csv, best.yaml, skipped_files.csv, duplicates.csv; trials/
+    while it runs; retrain/FAMILY-N/ with the models.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,6 +29,7 @@ class RunFolder:
         self.best = self.path / "best.yaml"
         self.claims = self.path / "claims.json"
         self.skipped = self.path / "skipped_files.csv"
+        self.duplicates = self.path / "duplicates.csv"
         self.log = self.path / "search.log"  # of one that was started with --detach
         self.storage = self.path / ".storage"  # where a copy of this folder is kept
         self.trials = self.path / "trials"

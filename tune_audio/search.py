@@ -134,7 +134,7 @@ def search(
             driver.connect()
             # Nothing is written before all that was asked for is known to be right.
             publish_text(run.space, chosen.to_yaml())
-            driver.write_skipped(corpus)
+            driver.write_notes(corpus)
             driver.finished = search_families(driver, studies, corpus)
             if driver.finished and chosen.retrain and not no_retrain:
                 driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)

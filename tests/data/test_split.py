@@ -165,7 +165,7 @@ def test_multi_label_clips_keep_a_clip_with_any_wanted_label():
         ({"split": (0.7, 0.3)}, "three fractions"),
         ({"split": (0.7, 0.2, 0.2)}, "sum to 1"),
         ({"split": (0.7, 0.3, 0.0)}, "above 0"),
-        ({"split_by": "folder"}, "allowed are 'label' and 'speaker'"),
+        ({"split_by": "folder"}, "allowed are 'label', 'source' and 'speaker'"),
         ({"clips_per_label": 0}, "give 1 or more"),
         ({"clips_per_label": 1}, "no clip is left for validation, test"),
         ({"labels": ["word0"]}, "needs two or more|two or more"),

@@ -24,7 +24,7 @@ def fill(cache_folder: Path) -> Path:
         then = time.time() - 86400 * age_days
         os.utime(folder, (then, then))
     places = ("features/ab/abcd", "synthetic/made-1/yes", "datasets/speech/yes")
-    for place in (*places, "measurements/abcd", f"pretrained/{KEYS[0]}"):
+    for place in (*places, "measurements/abcd", f"pretrained/{KEYS[0]}", f"duplicates/{KEYS[0]}"):
         (cache_folder / place).mkdir(parents=True)
         (cache_folder / place / "file").write_bytes(bytes(500))
     (cache_folder / "corpora" / "seen").mkdir()
@@ -99,7 +99,7 @@ def test_it_clears_by_age_and_kind_and_leaves_downloads(filled: Path, capsys) ->
     assert "Removed 2 of 2 entries, 2 kB" in said(capsys, "--clear", "--older-than", "25d")
     assert corpora(filled) == KEYS[2:]
     shown = " ".join(said(capsys, "--clear").split())
-    assert "Removed 6 of 7 entries" in shown and "tune-audio cache datasets --clear" in shown
+    assert "Removed 7 of 8 entries" in shown and "tune-audio cache datasets --clear" in shown
     assert [entry.kind for entry in entries(filled)] == ["datasets"]
     assert "Removed 1 of 1" in said(capsys, "datasets", "--clear")
 

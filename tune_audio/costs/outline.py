@@ -8,6 +8,8 @@ import numpy as np
 from tune_audio.data.clips import Decoding
 from tune_audio.data.columns import columns
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.duplicates.found import recall
+from tune_audio.data.duplicates.sides import join
 from tune_audio.data.load import find_corpus, list_clips
 from tune_audio.data.selection import select_clips
 from tune_audio.data.windows import check_windows
@@ -41,6 +43,8 @@ def outline(space: SearchSpace, cache: Path, labels: str = "same") -> Corpus:
     options = {name: given[name] for name in dataset_parameters(given["name"]) if name in given}
     listing = list_clips(given["name"], root, **options)
     check_windows(listing, seconds)
+    if given["duplicates"] == "apart" and (pairs := recall(listing, root, cache)):
+        listing = join(listing, root, pairs)
     choices = ("labels", "clips_per_label", "split", "split_by", "seed")
     selection = select_clips(listing, root, **{name: given[name] for name in choices})
     if decoded := find_corpus(selection, Decoding(seconds, rate, given["peak"]), cache):

@@ -9,12 +9,13 @@ from typing import Any
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.grouping import find_groups, recognise
 from tune_audio.data.names import relative_name
-from tune_audio.data.split import assign_splits, share_of_train
+from tune_audio.data.split import SplitBy, assign_splits, share_of_train
+from tune_audio.data.stems import cut_from
 
 MISSING = "missing_split_share"
 # Classes with no more of all clips than this need not be in every split for speakers' sake.
 RARE_SHARE = 0.05
-CANNOT = "cannot be kept apart with every class in every split."
+CANNOT = "cannot be kept apart with every class in every split: results look better than they are."
 NO_GROUPS = (
     "names show no speaker or source; where several clips come from one, results look better than "
     "they are.",
@@ -77,7 +78,8 @@ def _with_groups(
     """
     if all(clip.group is not None for clip in listing.clips):
         return listing, f"{_count(listing)} speakers or sources", {}
-    found = recognise(names, [clip.labels for clip in listing.clips])
+    labels = [clip.labels for clip in listing.clips]
+    found = recognise(names, labels) or cut_from(names, labels)
     if found is None or "group_pattern" not in known or "group_pattern" in data:
         return listing, None, {}
     groups = find_groups(names, found.pattern)
@@ -86,12 +88,13 @@ def _with_groups(
         for clip, group, name in zip(listing.clips, groups, names, strict=True)
     )
     listing = replace(listing, clips=clips, whole_groups=True)
-    seen = f"{_count(listing)} {found.kind}s in the names (such as {clips[0].group!r})"
+    in_names = list(dict.fromkeys(group for group in groups if group is not None))
+    seen = f"{len(in_names)} {found.kind}s in the names (such as {in_names[0]!r})"
     return listing, seen, {"group_pattern": found.pattern}
 
 
 def _kept_apart(
-    seen: str, apart: tuple[str, list[str]], options: dict[str, Any], otherwise: str
+    seen: str, apart: tuple[SplitBy, list[str]], options: dict[str, Any], otherwise: str
 ) -> Assumption:
     split_by, rare = apart
     reason = f"{seen}: none of them is in two splits.{_but(rare)}"
@@ -109,13 +112,14 @@ def _clip_by_clip(reason: str, otherwise: str = "") -> Assumption:
 
 def _way_apart(
     listing: Listing, names: Sequence[str], data: Mapping[str, Any]
-) -> tuple[str, list[str]] | None:
+) -> tuple[SplitBy, list[str]] | None:
     """The best split_by with no group in two splits, and the labels that are not in all three.
 
     None where these labels have too many clips, or one of them has none to train on.
     """
-    ways = []
-    for split_by in ("speaker", "label") if listing.whole_groups else ("speaker",):
+    ways: list[tuple[SplitBy, list[str]]] = []
+    by_label: tuple[SplitBy, ...] = ("label",) if listing.whole_groups else ()
+    for split_by in ("speaker", *by_label, "source"):
         splits = assign_splits(
             listing.clips,
             names,

@@ -14,8 +14,9 @@ class Clip:
 
     `labels` holds one label, or several in a multi-label data set. `split` is one of `SPLITS`
     where the data set has an official one. `group` is the speaker or the source recording: what
-    must not stand in two splits when a data set is split by speaker. `seconds` None means to the
-    end of the recording.
+    must not stand in two splits when a data set is split by speaker. Recordings of equal `joined`
+    are copies or parts of one another, which must not either, however it is split. `seconds` None
+    means to the end of the recording.
     """
 
     path: Path
@@ -23,6 +24,7 @@ class Clip:
     split: str | None = None
     group: str | None = None
     fold: int | None = None
+    joined: str | None = None
     start_seconds: float = 0.0
     seconds: float | None = None
 
@@ -33,7 +35,8 @@ class Listing:
 
     With `windows` the clips of one file are windows of one recording: a subset takes all of them
     or none, and their predictions can be averaged. With `whole_groups` a group is one source
-    recording and stands in one split, however the data set is split.
+    recording and stands in one split, however the data set is split. `drawn` is the split that its
+    authors did not give, and that was taken from train.
     """
 
     clips: tuple[Clip, ...]
@@ -42,6 +45,7 @@ class Listing:
     multi_label: bool = False
     windows: bool = False
     whole_groups: bool = False
+    drawn: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tune_audio.data.clips import SPLITS, Peak
+from tune_audio.data.duplicates.found import Duplicates
 
 
 @dataclass
@@ -21,7 +22,8 @@ class Corpus:
     one recording, numbered from 0 in row order; without windows each row has its own. `fold` (n,)
     int64 is the official fold, -1 where there is none. `skipped` lists (path, reason) of what could
     not be read, `loud` has the peaks, by path, of recordings of floats that go beyond ±1: clipped,
-    or scaled where `peak` is "normalise".
+    or scaled where `peak` is "normalise". `duplicates` are known to whoever loaded the corpus where
+    they were looked for.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class Corpus:
     noise: list[np.ndarray] = field(repr=False)
     skipped: list[tuple[str, str]] = field(repr=False)
     loud: dict[str, float] = field(repr=False)
+    duplicates: Duplicates | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Corpus":

@@ -18,8 +18,11 @@ from tune_audio.data.clips import Decoding, Listing, Peak
 from tune_audio.data.content import content_key, describe, recordings, status_of
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.decode import write_corpus
+from tune_audio.data.duplicates.found import Duplicates, search
+from tune_audio.data.duplicates.sides import join
 from tune_audio.data.progress import say, tracking
 from tune_audio.data.selection import Selection, check_coverage, select_clips
+from tune_audio.data.split import SplitBy
 from tune_audio.data.windows import check_windows
 from tune_audio.errors import UserError
 from tune_audio.machine.cached import entries, make_room
@@ -37,10 +40,11 @@ def load_corpus(
     labels: list[str] | Literal["all"] = "all",
     clips_per_label: Annotated[int, Ge(1)] | None = None,
     split: Literal["official", "auto"] | tuple[float, float, float] = "official",
-    split_by: Literal["label", "speaker", "auto"] = "label",
+    split_by: SplitBy | Literal["auto"] = "label",
     clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
     sample_rate: SampleRate | Literal["auto"] = 16_000,
     peak: Peak = "keep",
+    duplicates: Literal["apart", "tell", "ignore"] = "ignore",
     max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
     seed: int = 0,
     cache: Path,
@@ -49,6 +53,11 @@ def load_corpus(
     **dataset_options: Any,
 ) -> Corpus:
     """The corpus of data set `name` in folder `root`, from the cache or decoded into it.
+
+    `duplicates` are recordings that are equal, copies, or cut from one another, found by what is in
+    them: kept "apart", which is on one side of every split (`one_side` says how where the data are
+    split already); only told; or not looked for, as it was before they could be, so that a run of
+    then has its corpus still.
 
     The rest of the data set's options go to its listing function. One process decodes while others
     wait for it. Where the cache then has more than `most_bytes` of corpora, those that were not
@@ -59,22 +68,27 @@ def load_corpus(
     change while they are read.
     """
     parts: Literal["official"] | tuple[float, float, float] = _decided("split", split)
-    parted_by: Literal["label", "speaker"] = _decided("split_by", split_by)
+    parted_by: SplitBy = _decided("split_by", split_by)
     seconds, rate = _decided("clip_seconds", clip_seconds), _decided("sample_rate", sample_rate)
     root = Path(root).absolute()
     listing = list_clips(name, root, **dataset_options)
     check_windows(listing, seconds)
-    selection = select_clips(
-        listing,
-        root,
-        labels=labels,
-        clips_per_label=clips_per_label,
-        split=parts,
-        split_by=parted_by,
-        seed=seed,
-    )
+    folder = Path(cache).absolute()
+    pairs = None
     try:
-        folder = Path(cache).absolute()
+        if duplicates != "ignore":
+            pairs = search(listing, root, folder, usable_cpus(), progress)
+        if pairs and duplicates == "apart":
+            listing = join(listing, root, pairs)
+        selection = select_clips(
+            listing,
+            root,
+            labels=labels,
+            clips_per_label=clips_per_label,
+            split=parts,
+            split_by=parted_by,
+            seed=seed,
+        )
         corpus = _find_or_build(selection, Decoding(seconds, rate, peak), folder, progress)
         os.utime(corpus.folder)  # when it was last used
     except OSError as error:
@@ -90,6 +104,8 @@ def load_corpus(
     train = corpus.targets[corpus.rows("train")]
     columns = np.flatnonzero(train.any(axis=0)) if corpus.multi_label else np.unique(train)
     check_coverage(corpus.labels, {corpus.labels[column] for column in columns}, corpus.split)
+    if pairs is not None:
+        corpus.duplicates = Duplicates.of(pairs, listing, root, selection)
     return corpus
 
 

@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 
 from tune_audio.data.clips import SPLITS, Clip, Listing
+from tune_audio.data.duplicates.sides import one_side
 from tune_audio.data.names import hash64, relative_name
 from tune_audio.data.noise import training_noise
-from tune_audio.data.split import SPLIT_CHOICES, assign_splits, rarest
+from tune_audio.data.split import SPLIT_CHOICES, SplitBy, assign_splits, rarest
 from tune_audio.errors import UserError
 
 
@@ -28,6 +29,7 @@ class Selection:
     noise_names: tuple[str, ...]
     multi_label: bool
     windows: bool
+    left_out: frozenset[str] = frozenset()  # names of what is in a split that is held back, too
 
 
 def select_clips(
@@ -37,7 +39,7 @@ def select_clips(
     labels: Sequence[str] | Literal["all"] = "all",
     clips_per_label: int | None = None,
     split: Sequence[float] | Literal["official"] = "official",
-    split_by: Literal["label", "speaker"] = "label",
+    split_by: SplitBy = "label",
     seed: int = 0,
 ) -> Selection:
     """Split the whole listing, then keep `labels`, then at most `clips_per_label` of each.
@@ -55,9 +57,11 @@ def select_clips(
         whole_groups=listing.whole_groups,
         seed=seed,
     )
+    splits, twins = one_side(listing, splits)
     chosen_labels = choose_labels(listing.labels, labels)
     wanted = set(chosen_labels)
-    kept = [row for row, clip in enumerate(listing.clips) if wanted.intersection(clip.labels)]
+    wanted_rows = [r for r, clip in enumerate(listing.clips) if wanted.intersection(clip.labels)]
+    kept = [row for row in wanted_rows if not twins[row]]
     if clips_per_label is not None:
         kept = _at_most(clips_per_label, kept, listing, names, splits, wanted, seed)
     kept.sort(key=lambda row: (splits[row], names[row], listing.clips[row].start_seconds))
@@ -72,6 +76,7 @@ def select_clips(
         noise_names=tuple(relative_name(piece.path, root) for piece in noise),
         multi_label=listing.multi_label,
         windows=listing.windows,
+        left_out=frozenset(names[row] for row in wanted_rows if twins[row]),
     )
     trained = {
         label
@@ -79,7 +84,8 @@ def select_clips(
         if SPLITS[part] == "train"
         for label in clip.labels
     }
-    check_coverage(selection.labels, trained, selection.split)
+    joined = sum(clip.joined is not None for clip in selection.clips)
+    check_coverage(selection.labels, trained, selection.split, joined)
     return selection
 
 
@@ -105,18 +111,29 @@ def choose_labels(known: Sequence[str], wanted: Sequence[str] | Literal["all"]) 
     return labels
 
 
-def check_coverage(labels: Sequence[str], trained: Collection[str], split: np.ndarray) -> None:
-    """UserError when a split is empty or a label is not among the `trained` ones."""
+def check_coverage(
+    labels: Sequence[str], trained: Collection[str], split: np.ndarray, joined: int = 0
+) -> None:
+    """UserError when a split is empty or a label is not among the `trained` ones.
+
+    joined: how many clips stay with others because they are copies or parts of them.
+    """
+    together = (
+        f" {joined:,} clips are equal to or cut from others and stay with them; with "
+        "--set data.duplicates=tell they do not."
+        if joined
+        else ""
+    )
     counts = np.bincount(split, minlength=len(SPLITS))
     if empty := [name for name, count in zip(SPLITS, counts, strict=True) if count == 0]:
         raise UserError(
             f"data.split: no clip is left for {', '.join(empty)}; each of {', '.join(SPLITS)} "
-            f"needs one. Give more clips, or data.split as {SPLIT_CHOICES}."
+            f"needs one. Give more clips, or data.split as {SPLIT_CHOICES}.{together}"
         )
     if untrained := [label for label in labels if label not in trained]:
         raise UserError(
             f"data.labels: no clip to train on for {', '.join(untrained)}. "
-            "Give these labels more clips, leave them out, or change data.split."
+            f"Give these labels more clips, leave them out, or change data.split.{together}"
         )
 
 

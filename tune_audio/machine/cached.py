@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 KINDS = {
     "features": "features/??/*",
     "corpora": "corpora/" + "[0-9a-f]" * 32,
+    "duplicates": "duplicates/" + "[0-9a-f]" * 32,
     "synthetic": "synthetic/made-*",
     "measurements": "measurements/*",
     "datasets": "datasets/*",

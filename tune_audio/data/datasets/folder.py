@@ -72,8 +72,9 @@ def folder(
         clips = _grouped(clips, root, group_pattern)
     if window_seconds is not None:
         clips = cut_windows(clips, window_seconds, hop_seconds)
+    drawn = None
     if missing_split_share is not None:
-        clips = _complete_split(clips, root, missing_split_share)
+        drawn, clips = _complete_split(clips, root, missing_split_share)
     noise = root / NOISE_FOLDER
     return Listing(
         clips=tuple(clips),
@@ -81,6 +82,7 @@ def folder(
         noise=tuple(audio_files(noise)) if noise.is_dir() else (),
         windows=window_seconds is not None,
         whole_groups=group_pattern is not None,
+        drawn=drawn,
     )
 
 
@@ -97,7 +99,8 @@ def _grouped(clips: Sequence[Clip], root: Path, pattern: str) -> list[Clip]:
     ]
 
 
-def _complete_split(clips: list[Clip], root: Path, share: float) -> list[Clip]:
+def _complete_split(clips: list[Clip], root: Path, share: float) -> tuple[str, list[Clip]]:
+    """The missing split, and the clips of which some are in it now."""
     missing = set(SPLITS) - {clip.split for clip in clips}
     if len(missing) != 1 or missing == {"train"}:
         raise UserError(
@@ -119,7 +122,7 @@ def _complete_split(clips: list[Clip], root: Path, share: float) -> list[Clip]:
     for row, clip, takes_it in zip(rows, training, takes, strict=True):
         if takes_it:
             clips[row] = replace(clip, split=taken)
-    return clips
+    return taken, clips
 
 
 def _from_folders(root: Path) -> list[Clip]:

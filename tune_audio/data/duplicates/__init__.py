@@ -1,0 +1,1 @@
+"""Recordings that belong together: equal ones, and ones cut from one another."""
