@@ -2,10 +2,11 @@
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from tune_audio.reporting.records import TrialRecord
 from tune_audio.training.kept import FILE
 from tune_audio.training.metrics import probabilities
 
+T = TypeVar("T")
 BASELINE = "mel_statistics"  # the family by this name
 
 
@@ -93,12 +95,10 @@ def make_claims(searched: Ranking, corpus: Corpus, trials: Path) -> Claims:
     Trials of as many folds as the winner are compared, which have answered for the same clips.
     """
     kept = dict(_kept(searched, corpus, trials))
-    intervals = {}
+    metric, found = searched.metric, {}
     for key, predictions in kept.items():
-        try:
-            intervals[key] = interval(predictions, searched.metric)
-        except UserError:  # not defined for so few clips: a score without an interval
-            continue
+        found[key] = _if_defined(partial(interval, predictions, metric))
+    intervals = {key: one for key, one in found.items() if one is not None}
     most = max((record.folds for record in searched.order), default=0)
     whole = [r for r in searched.order if r.folds == most and r.key in intervals]
     if not whole:
@@ -106,14 +106,26 @@ def make_claims(searched: Ranking, corpus: Corpus, trials: Path) -> Claims:
     best: dict[str, Predictions] = {}
     for record in whole:
         best.setdefault(record.family, kept[record.key])
+    calibrated = {
+        name: _if_defined(partial(calibrate, predictions, changing=False))
+        for name, predictions in best.items()
+    }
     return Claims(
         intervals,
-        compare(best, searched.metric) if len(best) > 1 else None,
-        correct((kept[record.key] for record in whole), searched.metric),
-        _commonest(kept[whole[0].key], corpus, searched.metric),
-        {name: calibrate(predictions, changing=False) for name, predictions in best.items()},
-        tuple(_unbeaten(best, searched.metric)),
+        _if_defined(partial(compare, best, metric)) if len(best) > 1 else None,
+        _if_defined(lambda: correct((kept[record.key] for record in whole), metric)),
+        _if_defined(lambda: _commonest(kept[whole[0].key], corpus, metric)),
+        {name: one for name, one in calibrated.items() if one is not None},
+        _if_defined(lambda: tuple(_unbeaten(best, metric))) or (),
     )
+
+
+def _if_defined(claim: Callable[[], T]) -> T | None:
+    """None where a metric is not defined for so few clips: a score without an interval."""
+    try:
+        return claim()
+    except UserError:
+        return None
 
 
 def write_claims(path: Path, claims: Claims) -> None:
@@ -151,7 +163,7 @@ def _unbeaten(best: Mapping[str, Predictions], metric: str) -> Iterator[str]:
                 yield name
 
 
-def _commonest(predictions: Predictions, corpus: Corpus, metric: str) -> float | None:
+def _commonest(predictions: Predictions, corpus: Corpus, metric: str) -> float:
     """What the labels' shares in what was trained on score as an answer to every clip."""
     trained = corpus.targets[np.flatnonzero(corpus.split != SPLITS.index("test"))]
     if predictions.several:
@@ -161,7 +173,4 @@ def _commonest(predictions: Predictions, corpus: Corpus, metric: str) -> float |
         logits = np.log(np.maximum(np.bincount(trained, minlength=len(corpus.labels)), 1e-9))
     same = np.tile(logits.astype(np.float32), (len(predictions.logits), 1))
     losses = log_losses(predictions.targets, probabilities(predictions.targets, same))
-    try:
-        return replace(predictions, logits=same, losses=losses).score(metric)
-    except UserError:
-        return None
+    return replace(predictions, logits=same, losses=losses).score(metric)
