@@ -9,10 +9,10 @@ from tune_audio.reporting.values import NOT_RUN, format_metric
 
 
 def format_interval(found: Interval | None) -> str:
-    """0.870-0.940, or a dash where it is not known."""
+    """0.87-0.94, or a dash where it is not known."""
     if found is None:
         return NOT_RUN
-    return f"{format_metric(found.low)}-{format_metric(found.high)}"
+    return f"{found.low:.2f}-{found.high:.2f}"
 
 
 def heard(found: Interval) -> str:

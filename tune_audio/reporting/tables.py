@@ -205,7 +205,7 @@ def _least(group: Sequence[TrialRecord], name: str) -> str:
 def _between(group: Sequence[TrialRecord], low: str, high: str) -> str:
     """The interval of the first of some repeats, which are tested on the same clips."""
     ends = [record.extra for record in group if low in record.extra][:1]
-    return f"{ends[0][low]:.3f}-{ends[0][high]:.3f}" if ends else NOT_RUN
+    return f"{ends[0][low]:.2f}-{ends[0][high]:.2f}" if ends else NOT_RUN
 
 
 def _count(group: Sequence[TrialRecord], name: str) -> str:
