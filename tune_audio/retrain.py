@@ -9,9 +9,10 @@ import click
 
 from tune_audio.cli import (
     CONTEXT,
-    INTERRUPTED,
     cache_gb_option,
     debug_option,
+    go_on,
+    interrupted,
     main,
     make_console,
     set_option,
@@ -43,9 +44,15 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
-    with folder.locked(), Driver(folder, space, console, cache_gb) as driver:
-        driver.finished = retrain_best(driver, corpus)
-    return driver.check_models() if driver.finished else INTERRUPTED
+    driver = Driver(folder, space, console, cache_gb)
+    try:
+        with folder.locked(), driver:
+            driver.finished = retrain_best(driver, corpus)
+    except KeyboardInterrupt:  # as in search
+        driver.finished = False
+    if driver.finished:
+        return driver.check_models()
+    return interrupted(console, go_on(folder.name, "retrain", overrides))
 
 
 def retrain_best(driver: Driver, corpus: Corpus) -> bool:

@@ -23,6 +23,7 @@ from ray.tune import (
 from tune_audio.costs.packing import Packing
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import SurroundingsError
+from tune_audio.machine.signals import handlers_kept
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
@@ -181,7 +182,7 @@ def _fit(
             callbacks=[Watch(searcher, folder, on_change)],
         ),
     )
-    with memory_kills_known():
+    with memory_kills_known(), handlers_kept():
         tuner.fit()
     shutil.rmtree(scratch, ignore_errors=True)
 
