@@ -30,7 +30,7 @@ FLOORS = [
     {"run_folder"},
     {"cli"},
     {"machine"},
-    {"errors", "signatures"},
+    {"errors", "escaping", "signatures"},
 ]
 # What a room's neighbour on its floor is known for nevertheless.
 BESIDE = {("data.synthesis", "data.datasets")}  # a made data set is laid out as the real one

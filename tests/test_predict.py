@@ -3,10 +3,14 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from make_audio import RATE, write_audio
 from pitch_model import SAMPLES, pitch, save
@@ -77,7 +81,7 @@ def test_a_multi_label_model_has_a_sigmoid_for_each_label(
     trained: LSTMCNN, tmp_path: Path, capsys
 ) -> None:
     folder = save(tmp_path / "model", trained, ["a", "b", "c"], multi_label=True)
-    waveforms = np.stack([*cut(np.zeros(SAMPLES, dtype=np.int16), SAMPLES, RATE)])
+    waveforms = np.stack([*cut([np.zeros(SAMPLES, dtype=np.int16)], SAMPLES, RATE)])
     logits = trained(torch.from_numpy(waveforms)).detach().numpy().astype(float)
     given = Classifier(folder).probabilities(waveforms)
     np.testing.assert_allclose(given, 1 / (1 + np.exp(-logits)), rtol=1e-5)
@@ -139,6 +143,53 @@ def test_a_terminal_gets_a_table(model, tones, capsys, monkeypatch) -> None:
     assert "runner-up" in out and "┃" in out and "file,label" not in out
     assert out.count(".wav") == 40
     assert "40 of 120 recordings" in err and "middle 40" in err
+
+
+def test_what_others_wrote_is_shown_escaped(trained, tmp_path, capsys, monkeypatch) -> None:
+    labels = ["=high", "[red]low", "\x1b[2Jmiddle\u202e"]
+    folder = save(tmp_path / "model", trained, labels)
+    paths = [
+        write_audio(tmp_path / f"{name}.wav", pitch(height))
+        for name, height in (("a\nb\x1b[2J", "high"), ("b", "low"), ("c", "middle"))
+    ]
+    _, out, err = run(capsys, folder, *paths, tmp_path / "gone\r\x1b[2J.wav")
+    assert [row["label"] for row in rows_of(out)] == [
+        "'=high", "[red]low", r"\x1b[2Jmiddle\u202e"
+    ]  # fmt: skip
+    assert rows_of(out)[0]["file"].endswith(r"/a\nb\x1b[2J.wav")
+    assert r"gone\r\x1b[2J.wav No such file" in err.replace("cannot be opened: ", "")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    _, shown, told = run(capsys, folder, *paths)
+    assert "[red]low" in shown and r"\x1b[2Jmiddle\u202e" in shown and "=high" in shown
+    for text in (out, err, shown, told):
+        assert "\x1b[2J" not in text and "\u202e" not in text and "\r" not in text
+
+
+def test_recordings_beyond_1_are_told(model, trained, tone_corpus, tmp_path, capsys) -> None:
+    scaling = save(tmp_path / "scaling", trained, tone_corpus.labels, peak="normalise")
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, 30_000 * pitch("low"), 16_000, subtype="FLOAT")
+    told = [run(capsys, folder, path)[2].splitlines()[1] for folder in (model, scaling)]
+    assert told[0].startswith(f"1 recording goes beyond ±1, {path} as far as 9")
+    assert [line.rpartition(": ")[2] for line in told] == [
+        "what is beyond is clipped", "scaled to its peak"
+    ]  # fmt: skip
+
+
+def test_libmpg123_is_not_heard(model, tmp_path) -> None:
+    whole = write_audio(tmp_path / "x.mp3", pitch("low", 3.0)).read_bytes()
+    middle = len(whole) // 2
+    (tmp_path / "x.mp3").write_bytes(whole[:middle] + b"\xff\xfanonsense" * 9 + whole[middle:])
+    command = [sys.executable, "-m", "tune_audio.predict", str(model), str(tmp_path / "x.mp3")]
+    by_itself = f"import soundfile; soundfile.read({str(tmp_path / 'x.mp3')!r})"
+    here = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done, talks = (
+        subprocess.run(what, capture_output=True, text=True, env=here)
+        for what in (command, [sys.executable, "-c", by_itself])
+    )
+    assert "Note: " in talks.stderr or "libmpg123" in talks.stderr
+    assert done.stderr == f"Model  {Classifier(model)}\n" and "x.mp3,low" in done.stdout
 
 
 # Kaggle.

@@ -1,5 +1,6 @@
 """The command that retrains, where it does not come to its end."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ models: {lstm_cnn: {}}
 
 
 def test_an_interrupted_one_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(*_: object) -> bool:
+    def interrupted(*_: object, **__: object) -> bool:
         raise KeyboardInterrupt
 
     monkeypatch.setenv("TUNE_AUDIO_RUNS", str(tmp_path))
     monkeypatch.setattr(retrain, "open_data", lambda *_: None)
+    monkeypatch.setattr(retrain, "Driver", lambda *_, **__: nullcontext())
     monkeypatch.setattr(retrain, "retrain_best", interrupted)
     (tmp_path / "first").mkdir()
     (tmp_path / "first" / "space.yaml").write_text(SPACE)

@@ -9,8 +9,11 @@ from typing import Any, NoReturn
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable, printable_lines
+from tune_audio.machine.error_stream import error_stream
 from tune_audio.machine.signals import Signals
 
 INTERRUPTED = 130  # what a command returns that Ctrl-C or a signal ended; see signals.py
@@ -43,8 +46,15 @@ SPACE_OPTIONS = (
     click.option("--trials", type=int, help="Trials a family (search.trials); not for a grid."),
     set_option,
 )
+retry_failed_option = click.option(
+    "--retry-failed", is_flag=True, help="Run the configurations that failed once more."
+)
 cache_gb_option = click.option(
     "--cache-gb", type=float, help="Most that cached features, and decoded audio, may each take."
+)
+
+no_mlflow_option = click.option(
+    "--no-mlflow", is_flag=True, help="Keep nothing in MLflow now; --resume without it keeps all."
 )
 
 
@@ -54,7 +64,7 @@ def main(command: click.Command) -> NoReturn:
     With --debug among the arguments, the traceback of any error is shown.
     """
     signals = Signals()
-    signals.listen()
+    signals.listen((0, 1, *error_stream.take()))
     code = _run(command, debug="--debug" in sys.argv[1:])
     signals.ignore()
     sys.exit(signals.exit_code if code == INTERRUPTED else code)
@@ -71,12 +81,19 @@ def _run(command: click.Command, *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         else:
+            vars(error)["message"] = printable_lines(error.message)  # it is not to be assigned
             error.show()
         return error.exit_code
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {place}{error.strerror or error} (--debug shows where)", err=True)
+        return 1
     except Exception as error:
         if debug:
             raise
-        reason = " ".join(str(error).split()) or "no reason given"
+        reason = printable(" ".join(str(error).split())) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
         return 1
 
@@ -98,15 +115,24 @@ def go_on(run: str, command: str = "search", overrides: Sequence[str] = ()) -> s
 
 def interrupted(console: Console, command: str) -> int:
     """Say which command goes on; what one returns that was interrupted."""
-    line = f"\nInterrupted. Go on with: {command}"
-    console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print(f"\nInterrupted. Go on with: {command}", soft_wrap=True, highlight=False)
     return INTERRUPTED
+
+
+class Terminal(Console):
+    """A console that shows text as it is: no markup, no emoji codes, control characters escaped."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable_lines(text), **options)
 
 
 def make_console() -> Console:
     """Standard output; a log or a pipe is as wide as the tables are."""
-    console = Console()
-    return console if console.is_terminal else Console(width=LOG_COLUMNS)
+    console = Terminal()
+    return console if console.is_terminal else Terminal(width=LOG_COLUMNS)
 
 
 def space_options(command: Callable[..., Any]) -> Callable[..., Any]:

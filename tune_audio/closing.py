@@ -9,13 +9,14 @@ from tune_audio.machine.cached import KINDS, entries, human
 from tune_audio.machine.folders import cache_folder
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import list_spaces
-
-# MLflow's page begins with its view for language models, unless its address says otherwise.
-MLFLOW_PAGE = "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
+from tune_audio.tracking.place import how_to_look
 
 
-def say_where(run: RunFolder, space: str, console: Console) -> None:
-    """Where everything of a search lies, and what to try next. space: the name of its space."""
+def say_where(run: RunFolder, space: str, console: Console, *, mlflow: bool) -> None:
+    """Where everything of a search lies, and what to try next.
+
+    space: the name of its space. mlflow: whether MLflow has it.
+    """
     say = partial(console.print, soft_wrap=True, highlight=False)
     say(f"\nEverything of this search: {run.path}")
     say(f"  {run.leaderboard.name}, {run.best.name}, {run.space.name}, {run.database.name}")
@@ -27,8 +28,10 @@ def say_where(run: RunFolder, space: str, console: Console) -> None:
     say(f"In {cache}, for the next one: {human(of_kind.total())} ({largest})")
     say("Next:")
     say("  python -m tune_audio.cache --clear                          free that room")
-    say("  mlflow ui                                                   all runs, in a browser:")
-    say(f"      {MLFLOW_PAGE}")
+    if mlflow:
+        command, page = how_to_look()
+        say(f"  {command:<57}   all runs, in a browser:")
+        say(f"      {page}")
     say("  python -m tune_audio.predict latest/FAMILY FILE_OR_FOLDER   what a model hears")
     say("  python -m tune_audio.search --space own --data FOLDER       your own recordings")
     if others := [name for name in list_spaces() if name not in (space, "own")]:

@@ -1,18 +1,19 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
-import csv
-import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import click
 from rich.console import Console
 
+from tune_audio.cli import go_on
 from tune_audio.data.clips import SPLITS
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import load_corpus
+from tune_audio.data.loud import told
+from tune_audio.data.progress import say
 from tune_audio.errors import UserError
+from tune_audio.escaping import as_csv
 from tune_audio.machine.cached import in_use, most_bytes
 from tune_audio.machine.environment import prepare
 from tune_audio.machine.folders import cache_folder, network_file_system
@@ -24,8 +25,9 @@ from tune_audio.reporting.records import TrialRecord
 from tune_audio.run_copy import RunCopy
 from tune_audio.run_folder import RunFolder
 from tune_audio.space import SearchSpace
-from tune_audio.tracking.mirror import Mirror, Status
+from tune_audio.tracking.mirror import Mirror, Status, status_of
 from tune_audio.training.metrics import direction
+from tune_audio.tuning.backup import restore_if_damaged
 from tune_audio.tuning.demo import is_demonstration
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
@@ -36,6 +38,7 @@ class Driver:
 
     cache_gb: most that cached features may take on disk; None for half of what is free.
     storage: where a copy of the run's folder is kept; None for where it was before, if anywhere.
+    mlflow: whether MLflow has it, too.
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class Driver:
         console: Console,
         cache_gb: float | None = None,
         storage: str | None = None,
+        mlflow: bool = True,
     ) -> None:
         self.run, self.space, self.console, self.cache_gb = run, space, console, cache_gb
         self.metric, self.direction = space.search.metric, direction(space.search.metric)
         self.demonstration = is_demonstration(space)
-        self._storage = storage
+        self._storage, self.mlflow = storage, mlflow
         self._copy: RunCopy | None = None
         self._mirror: Mirror | None = None
         self.finished = False  # set when everything asked for has been run
@@ -65,8 +69,10 @@ class Driver:
                 f"TUNE_AUDIO_RUNS=LOCAL_FOLDER, and --storage {self.run.path.parent} for a copy",
                 soft_wrap=True,
             )
+        if self.run.space.exists():  # it was begun, with a database
+            restore_if_damaged(self.run.database, partial(self.console.print, soft_wrap=True))
         if self._storage is not None:
-            self._copy = RunCopy(self.run, self._storage, partial(click.echo, err=True))
+            self._copy = RunCopy(self.run, self._storage, say)
             self._copy.start()
         return self
 
@@ -82,17 +88,29 @@ class Driver:
     def _close_mirror(self, kind: type | None) -> None:
         if self._mirror is None:
             return
-        status: Status = "FINISHED" if self.finished else "KILLED" if kind is None else "FAILED"
         files = [self.run.leaderboard, self.run.best, self.run.space, self.run.skipped]
         summary, text = {}, ""
         if self.searched is not None and self.searched.best:
             summary, text = self.searched.best_values, note(self.searched, self.retrained)
+        if kind is not None and not issubclass(kind, KeyboardInterrupt):
+            status: Status = "FAILED"
+        elif not self.finished:
+            status = "KILLED"
+        else:
+            status = status_of(self.searched.records if self.searched else (), self.retrained)
         if complaint := self._mirror.close(status, summary, files, text):
-            self.console.print(f"MLflow    {complaint}")
+            self._say(f"{complaint}; {go_on(self.run.name)} writes it")
 
-    def connect(self) -> Mirror:
-        """The run in MLflow, from now on RUNNING; a mistake found before leaves it as it was."""
-        if self._mirror is None:
+    def _say(self, line: str) -> None:
+        """What is to be known of MLflow, while trials run or not."""
+        self.console.print(f"MLflow    {line}", soft_wrap=True, markup=False, highlight=False)
+
+    def connect(self) -> None:
+        """The run in MLflow, from now on RUNNING; a mistake found before leaves it as it was.
+
+        Raises UserError where MLflow cannot be written: no trial is to begin.
+        """
+        if self._mirror is None and self.mlflow:
             name = f"{self.space.name}-demonstration" if self.demonstration else self.space.name
             tags = {"run": self.run.name, "demonstration": str(self.demonstration).lower()}
             self._mirror = Mirror(
@@ -102,8 +120,14 @@ class Driver:
                 metric=self.metric,
                 direction=self.direction,
                 tags=tags,
+                say=self._say,
             )
-        return self._mirror
+
+    def hear(self, *records: TrialRecord) -> None:
+        """Have MLflow, where it has this search, know of them soon."""
+        if self._mirror is not None:
+            for record in records:
+                self._mirror.mirror(record)
 
     def check_models(self) -> int:
         """The exit code of a retraining that has ended: 1, and why, where a family has no model."""
@@ -113,30 +137,37 @@ class Driver:
         for family in lacking:
             reason = why.get(family, "none of its trials has a result")
             self.console.print(f"{family} has no model: {reason}", soft_wrap=True, markup=False)
+        if lacking:
+            again = f"{go_on(self.run.name)} --retry-failed"
+            self.console.print(f"What failed is run once more by: {again}", soft_wrap=True)
         return 1 if lacking else 0
 
     def rank(self, records: Sequence[TrialRecord]) -> Ranking:
         """Trials as this search compares them."""
         return Ranking(records, self.metric, self.direction)
 
-    def search_storage(self, corpus: Corpus) -> Storage:
+    def search_storage(self, corpus: Corpus, *, retry_failed: bool = False) -> Storage:
         """The studies of the search itself: all of a grid, or so many trials a family."""
         search = self.space.search
         plans = [
             Plan(family, family.grid() if search.sampler == "grid" else None, search.trials)
             for family in self.space.families.values()
         ]
-        epochs, data = self.space.epochs, corpus.fingerprint
-        return Storage(self.run.database, plans, search, epochs=epochs, corpus=data)
+        return Storage(
+            self.run.database,
+            plans,
+            search,
+            epochs=self.space.epochs,
+            corpus=corpus.fingerprint,
+            retry_failed=retry_failed,
+        )
 
     def write_skipped(self, corpus: Corpus) -> None:
         """List the files of the data set that could not be used."""
         if not corpus.skipped:
             self.run.skipped.unlink(missing_ok=True)
             return
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *corpus.skipped])
-        publish_text(self.run.skipped, text.getvalue())
+        publish_text(self.run.skipped, as_csv([("path", "reason"), *corpus.skipped]))
 
     def execute(
         self, storage: Storage, corpus: Corpus, folder: Path, *, test: bool = False
@@ -146,17 +177,17 @@ class Driver:
         # Ray is loaded once everything else is known to be right.
         from tune_audio.tuning.study import run
 
-        totals, mirror, cache = storage.totals(), self.connect(), cache_folder()
+        self.connect()
+        totals, cache = storage.totals(), cache_folder()
         with Progress(
             self.metric, self.direction, storage.epochs, console=self.console
         ) as progress:
 
             def on_change(record: TrialRecord) -> None:
                 progress.update(storage.records(), totals)
-                mirror.mirror(record)
+                self.hear(record)
 
-            for record in storage.records():  # after a resume MLflow is to hear of every trial
-                mirror.mirror(record)
+            self.hear(*storage.records())  # after a resume of every trial
             progress.update(storage.records(), totals)
             if not storage.finished():
                 with in_use(corpus.folder):
@@ -196,4 +227,7 @@ def open_data(
         f"{test:,} to test on"
         + (f"; {len(corpus.skipped)} files could not be used" if corpus.skipped else "")
     )
+    if corpus.loud:
+        otherwise = "; scaled instead: --set data.peak=normalise" * (corpus.peak == "keep")
+        console.print(told(corpus.loud, corpus.peak) + otherwise, soft_wrap=True)
     return corpus

@@ -3,8 +3,6 @@
 python -m tune_audio.predict latest/lstm_cnn recording.wav FOLDER
 """
 
-import csv
-import io
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -23,12 +21,14 @@ from tune_audio.cli import (
     main,
     make_console,
 )
-from tune_audio.data.audio import audio_files, printable
+from tune_audio.data.audio_file import audio_files
 from tune_audio.data.datasets.commands import UNKNOWN
 from tune_audio.data.datasets.kaggle_speech import submission_clips
 from tune_audio.data.datasets.silence import SILENCE
-from tune_audio.data.progress import tracking
+from tune_audio.data.loud import told
+from tune_audio.data.progress import say, tracking
 from tune_audio.errors import UserError
+from tune_audio.escaping import as_csv, printable
 from tune_audio.inference.classifier import Classifier
 from tune_audio.inference.find import find_model
 from tune_audio.inference.recordings import predict_files
@@ -96,13 +96,10 @@ def answers(
     return said
 
 
-def as_csv(paths: Sequence[Path], said: Sequence[Answer]) -> str:
-    """file,label,probability,runner_up,runner_up_probability"""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["file", *Answer._fields])
-    rows.writerows([printable(path), *answer] for path, answer in zip(paths, said, strict=True))
-    return text.getvalue()
+def as_table(paths: Sequence[Path], said: Sequence[Answer]) -> str:
+    """file,label,probability,runner_up,runner_up_probability as CSV."""
+    rows = [(path, *answer) for path, answer in zip(paths, said, strict=True)]
+    return as_csv([["file", *Answer._fields], *rows])
 
 
 def as_submission(paths: Sequence[Path], labels: Sequence[str]) -> str:
@@ -157,9 +154,9 @@ def predict(
     if kaggle is not None:
         classifier.require_commands("--kaggle")
         if SILENCE not in classifier.labels and not rule.silence_below:
-            _tell("Silence is never said: give --silence-below, or use tune_audio.thresholds.")
+            say("Silence is never said: give --silence-below, or use tune_audio.thresholds.")
     with tracking(sys.stderr.isatty() and len(paths) > SHOWN) as track:
-        heard, probabilities, unreadable = predict_files(classifier, paths, track)
+        heard, probabilities, unreadable, loud = predict_files(classifier, paths, track)
     said = answers(classifier.labels, probabilities, rule, multi_label=classifier.multi_label)
     bad += unreadable
     if heard and kaggle is not None:
@@ -167,13 +164,15 @@ def predict(
         labels = [*(answer.label for answer in said), *(UNKNOWN for _ in bad)]
         _write(kaggle, as_submission(clips, labels), len(clips))
     elif heard and output is not None:
-        _write(output, as_csv(heard, said), len(said))
+        _write(output, as_table(heard, said), len(said))
     elif heard:
         _show(heard, said)
+    if loud:
+        say(told(loud, classifier.peak))
     for path, reason in bad:
-        _tell(f"Not used: {printable(path)} {reason}")
+        say(f"Not used: {printable(path)} {reason}")
     if bad and heard and kaggle is not None:
-        _tell(f"In the submission they are unknown, for Kaggle wants a line for each: {len(bad)}.")
+        say(f"In the submission they are unknown, for Kaggle wants a line for each: {len(bad)}.")
     return 0 if heard else 2
 
 
@@ -188,7 +187,7 @@ def _check_files(audio: Sequence[Path], output: Path | None, kaggle: Path | None
 
 def _rule(classifier: Classifier, given: dict[str, float]) -> Thresholds:
     """The thresholds given, else those stored with the model; it and they are told."""
-    _tell(f"Model  {classifier}")
+    say(f"Model  {classifier}")
     stored = Thresholds.read(classifier.folder)
     rule = replace(stored, **given)
     if rule == Thresholds():
@@ -197,7 +196,7 @@ def _rule(classifier: Classifier, given: dict[str, float]) -> Thresholds:
         raise UserError("--unknown-below, --silence-below: for models that give one label a clip.")
     source = "as given" if given else "as tuned: thresholds.json"
     limits = f"unknown below {rule.unknown_below:.4g}, silence below {rule.silence_below:.4g}"
-    _tell(f"Rule   {limits} ({source})")
+    say(f"Rule   {limits} ({source})")
     return rule
 
 
@@ -206,14 +205,14 @@ def _write(file: Path, text: str, count: int) -> None:
         publish_text(file.absolute(), text)
     except OSError as error:
         raise UserError(f"{file}: cannot be written: {error.strerror}.") from None
-    _tell(f"{count:,} recordings written to {file}")
+    say(f"{count:,} recordings written to {file}")
 
 
 def _show(paths: Sequence[Path], said: Sequence[Answer]) -> None:
     """A table on a terminal, CSV into a pipe."""
     console = make_console()
     if not console.is_terminal:
-        click.echo(as_csv(paths, said), nl=False)
+        click.echo(as_table(paths, said), nl=False)
         return
     table = Table(Column("file", overflow="fold"), "label", "probability", "runner-up", "")
     for path, answer in list(zip(paths, said, strict=True))[:SHOWN]:
@@ -222,12 +221,7 @@ def _show(paths: Sequence[Path], said: Sequence[Answer]) -> None:
     if len(paths) > SHOWN:
         counts = Counter(answer.label for answer in said).most_common()
         tally = ", ".join(f"{label or 'none'} {count:,}" for label, count in counts)
-        _tell(f"{SHOWN} of {len(paths):,} recordings; --output FILE writes all. In all: {tally}")
-
-
-def _tell(line: str) -> None:
-    """On the error stream: standard output may be a CSV file."""
-    click.echo(line, err=True)
+        say(f"{SHOWN} of {len(paths):,} recordings; --output FILE writes all. In all: {tally}")
 
 
 if __name__ == "__main__":

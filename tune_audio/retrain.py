@@ -15,6 +15,8 @@ from tune_audio.cli import (
     interrupted,
     main,
     make_console,
+    no_mlflow_option,
+    retry_failed_option,
     set_option,
 )
 from tune_audio.data.corpus import Corpus
@@ -32,9 +34,17 @@ from tune_audio.tuning.storage import Storage
 @click.command(context_settings=CONTEXT)
 @click.argument("run")
 @set_option
+@retry_failed_option
 @cache_gb_option
+@no_mlflow_option
 @debug_option
-def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int:
+def retrain(
+    run: str,
+    overrides: tuple[str, ...],
+    retry_failed: bool,
+    cache_gb: float | None,
+    no_mlflow: bool,
+) -> int:
     """Retrain the best of RUN (its name, its folder, or 'latest') and test each once.
 
     What was retrained already is not run again.
@@ -44,10 +54,10 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
-    driver = Driver(folder, space, console, cache_gb)
+    driver = Driver(folder, space, console, cache_gb, mlflow=not no_mlflow)
     try:
         with folder.locked(), driver:
-            driver.finished = retrain_best(driver, corpus)
+            driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     except KeyboardInterrupt:  # as in search
         driver.finished = False
     if driver.finished:
@@ -55,10 +65,10 @@ def retrain(run: str, overrides: tuple[str, ...], cache_gb: float | None) -> int
     return interrupted(console, go_on(folder.name, "retrain", overrides))
 
 
-def retrain_best(driver: Driver, corpus: Corpus) -> bool:
+def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) -> bool:
     """Retrain the best of each family as the space says; show the table. False if interrupted.
 
-    corpus: the search's own.
+    corpus: the search's own. retry_failed: run retrainings that failed once more.
     """
     how = driver.space.retrain
     if how is None:
@@ -87,7 +97,10 @@ def retrain_best(driver: Driver, corpus: Corpus) -> bool:
         epochs=how.epochs or driver.space.epochs,
         study="retrain" if how.labels == "all" else "retrain-same",
         corpus=corpus.fingerprint,
+        retry_failed=retry_failed,
     )
+    driver.connect()
+    driver.hear(*searched.records)  # of which MLflow may know nothing yet
     folder = driver.run.path / storage.study
     driver.searched, driver.retrained = searched, driver.execute(storage, corpus, folder, test=True)
     driver.console.print(retrain_table(searched, driver.retrained))

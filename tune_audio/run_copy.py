@@ -5,10 +5,8 @@ gs://BUCKET/PREFIX. Its credentials are found as usual there: environment, profi
 """
 
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +14,7 @@ from pyarrow import ArrowException, fs
 
 from tune_audio.errors import UserError
 from tune_audio.machine.publish import publish_text, published_folder
+from tune_audio.machine.sqlite_files import snapshot
 from tune_audio.run_folder import LATEST, RunFolder
 
 SECONDS = 30.0  # between two looks at what is new: the most that a lost machine loses
@@ -108,7 +107,8 @@ class RunCopy:
         self.files.create_dir(target.rpartition("/")[0], recursive=True)
         with TemporaryDirectory() as folder:
             if source == self.run.database:
-                source = _snapshot(source, Path(folder))
+                source = Path(folder, source.name)
+                snapshot(self.run.database, source)
             # An object takes its place when it is whole; a file does so when it is renamed.
             partial = f"{target}.partial" if self.files.type_name == "local" else target
             try:
@@ -175,17 +175,6 @@ def _changing(run: RunFolder) -> Iterator[tuple[str, tuple[int, int]]]:
                 yield str(name), (state.st_mtime_ns, state.st_size)
         except FileNotFoundError:
             continue
-
-
-def _snapshot(database: Path, folder: Path) -> Path:
-    """A database as it is at one moment, whoever writes to it."""
-    copy = folder / database.name
-    with (
-        closing(sqlite3.connect(database, timeout=60)) as ours,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        ours.backup(target)
-    return copy
 
 
 def _line(error: Exception) -> str:

@@ -20,6 +20,8 @@ from tune_audio.cli import (
     interrupted,
     main,
     make_console,
+    no_mlflow_option,
+    retry_failed_option,
     shorthands,
     space_options,
 )
@@ -48,6 +50,7 @@ from tune_audio.tuning.storage import Storage
 @click.option("--download", is_flag=True, help="Fetch the data set's official archive first.")
 @click.option("--name", help="Name of the run; default: the space and the time.")
 @click.option("--resume", metavar="NAME", help="Go on with a run: its name, folder, or 'latest'.")
+@retry_failed_option
 @click.option("--no-retrain", is_flag=True, help="Stop after the search.")
 @cache_gb_option
 @click.option(
@@ -55,6 +58,7 @@ from tune_audio.tuning.storage import Storage
     metavar="FOLDER|s3://…|gs://…",
     help="Keep a copy of the run there; --resume on another machine goes on from it.",
 )
+@no_mlflow_option
 @click.option("--detach", is_flag=True, help="Go on in the background; watch shows how far it is.")
 @click.option("--dry-run", is_flag=True, help="Show what would be run, run nothing.")
 @debug_option
@@ -69,9 +73,11 @@ def search(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    retry_failed: bool,
     no_retrain: bool,
     cache_gb: float | None,
     storage: str | None,
+    no_mlflow: bool,
     detach: bool,
     dry_run: bool,
 ) -> int:
@@ -86,6 +92,8 @@ def search(
         raise UserError(
             "--resume: goes on with a whole run under its name; leave out --models and --name"
         )
+    if retry_failed and resume is None:
+        raise UserError("--retry-failed: goes with --resume NAME; a new search has no failures yet")
     if download and data:
         raise UserError("--download, --data: give one of them")
     if resume is not None and storage is not None:
@@ -117,23 +125,23 @@ def search(
     check_models(chosen, corpus)
     if resume is None:
         run = RunFolder.create(runs_folder(), chosen.name, name)
-    driver = Driver(run, chosen, console, cache_gb, storage)
+    driver = Driver(run, chosen, console, cache_gb, storage, mlflow=not no_mlflow)
     try:
         with run.locked(), driver:
-            studies = driver.search_storage(corpus)
+            studies = driver.search_storage(corpus, retry_failed=retry_failed)
             driver.connect()
             # Nothing is written before all that was asked for is known to be right.
             publish_text(run.space, chosen.to_yaml())
             driver.write_skipped(corpus)
             driver.finished = search_families(driver, studies, corpus)
             if driver.finished and chosen.retrain and not no_retrain:
-                driver.finished = retrain_best(driver, corpus)
+                driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     except KeyboardInterrupt:  # more than once, or where nothing else was waiting for it
         driver.finished = False
         if not run.space.exists():  # nothing has begun
             raise
     if driver.finished:
-        say_where(run, chosen.name, console)
+        say_where(run, chosen.name, console, mlflow=driver.mlflow)
         return driver.check_models()
     return interrupted(console, go_on(run.name))
 

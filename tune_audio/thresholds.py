@@ -103,7 +103,8 @@ def _on_validation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities (n, L) and true classes (n,) of the validation split."""
     rate = classifier.sample_rate
-    form = {"clip_seconds": classifier.clip_samples / rate, "sample_rate": rate}
+    form: dict[str, Any] = {"sample_rate": rate, "peak": classifier.peak}
+    form["clip_seconds"] = classifier.clip_samples / rate
     corpus = load_corpus(root=root, cache=cache_folder(), progress=True, **settings | form)
     rows = corpus.rows("validation")
     classes = np.array([LABELS.index(label) for label in twelve(corpus.labels)])

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import struct
 import threading
@@ -6,9 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 from make_audio import RATE, tone, write_audio
 
-from tune_audio.data.audio import BadAudio, audio_files, duration_seconds, read_audio
+from tune_audio.data import audio
+from tune_audio.data.audio import (
+    duration_seconds,
+    joined,
+    peak_beyond_1,
+    read_audio,
+    read_blocks,
+)
+from tune_audio.data.audio_file import BadAudio, audio_files
 
 
 def peak_hertz(samples: np.ndarray) -> float:
@@ -70,6 +80,45 @@ def test_loud_floats_are_clipped_not_wrapped(tmp_path):
     assert set(read_audio(path, sample_rate=RATE).tolist()) == {32_767, -32_768}
 
 
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_the_peak_of_floats_beyond_1_becomes_full_scale(tmp_path, subtype):
+    path = tmp_path / "x.wav"
+    samples = np.stack([16_384.0 * tone(1.0), -30_000.0 * tone(1.0)], axis=1)
+    soundfile.write(path, samples, 16_000, subtype=subtype)
+    peak = peak_beyond_1(path)
+    assert peak == pytest.approx(15_000, rel=1e-4)
+    assert joined(read_blocks(path, sample_rate=RATE)).peak == peak
+    scaled = read_audio(path, sample_rate=RATE, full_scale=peak)
+    wanted = samples.mean(axis=1) / peak * 32_768
+    np.testing.assert_allclose(scaled, np.clip(wanted, -32_768, 32_767), atol=0.51)
+
+
+@pytest.mark.parametrize("name", ["x.wav", "x.mp3", "x.ogg"])
+def test_other_files_have_no_peak_beyond_1(tmp_path, name):
+    loud = np.sign(tone(0.5, 44_100, 200.0))  # lossy decoders overshoot such edges
+    path = write_audio(tmp_path / name, loud, 44_100)
+    assert peak_beyond_1(path) == 1.0
+    assert joined(read_blocks(path, sample_rate=RATE)).peak == 0.0
+
+
+def test_floats_within_1_are_left_alone(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, 0.5 * tone(0.1), 16_000, subtype="FLOAT")
+    assert peak_beyond_1(path) == 1.0
+
+
+@pytest.mark.parametrize("rate", [RATE, 44_100, 8_000, 96_000])
+def test_blocks_are_what_the_whole_recording_would_be(tmp_path, monkeypatch, rate):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 30_011)
+    path = write_audio(tmp_path / "x.wav", noise, rate)
+    whole = soundfile.read(path, dtype="float32")[0]
+    whole = soxr.resample(whole, rate, RATE, "HQ") if rate != RATE else whole
+    monkeypatch.setattr(audio, "BLOCK_SAMPLES", 997)
+    blocks = list(read_blocks(path, sample_rate=RATE))
+    assert len(blocks) > 30 and max(len(block.samples) for block in blocks) < 9_000
+    assert (joined(blocks).samples == np.rint(whole * 32_768)).all()
+
+
 def cut(path: Path, share: float = 0.5) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -112,6 +161,7 @@ BAD = {
     "1 Hz": (lambda p: patched(write_audio(p), 24, struct.pack("<I", 1)), "sample rate"),
     "NaN": (lambda p: floats(p, np.nan), "NaN or infinite"),
     "inf": (lambda p: floats(p, np.inf), "NaN or infinite"),
+    "1e38": (lambda p: floats(p, -1e38), r"samples of up to 1e\+38, which is no sound"),
 }
 
 
@@ -121,6 +171,18 @@ def test_a_bad_file_has_a_reason(tmp_path, case):
     path = make(tmp_path / "x.wav")
     with pytest.raises(BadAudio, match=reason):
         read_audio(path, sample_rate=RATE)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e38, 3e9, 2.0**31, 32_768.0])
+def test_no_float_makes_numpy_warn(tmp_path, value):
+    with contextlib.suppress(BadAudio):
+        read_audio(floats(tmp_path / "x.wav", value), sample_rate=8_000)
+
+
+def test_integers_of_32_bits_saved_as_floats_are_a_recording(tmp_path):
+    path = floats(tmp_path / "x.wav", 2.0**31)
+    assert read_audio(path, sample_rate=RATE, full_scale=2.0**31).max() == 32_767
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg"])

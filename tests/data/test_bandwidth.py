@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import soxr
 from make_audio import RATE, write_audio
 from surveyed import assumed
@@ -70,3 +71,12 @@ def test_it_is_told_and_can_be_had_otherwise(tmp_path) -> None:
         in said
     )
     assert "--set data.sample_rate=16000" in said
+
+
+def test_what_would_be_clipped_reaches_no_higher(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        for n in range(6):
+            path = tmp_path / label / f"{n}.wav"
+            path.parent.mkdir(exist_ok=True)
+            soundfile.write(path, 30_000 * reaching(6_000, 44_100, n), 44_100, subtype="FLOAT")
+    assert measure(list_clips("folder", tmp_path)).rate == RATE

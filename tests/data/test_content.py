@@ -1,3 +1,4 @@
+import json
 import os
 import time
 from pathlib import Path
@@ -109,7 +110,13 @@ def test_added_and_removed_files_are_seen(load, root):
 
 @pytest.mark.parametrize(
     "options",
-    [{"seed": 1}, {"clip_seconds": 0.05}, {"clips_per_label": 8}, {"labels": ["dog", "cat"]}],
+    [
+        {"seed": 1},
+        {"clip_seconds": 0.05},
+        {"clips_per_label": 8},
+        {"labels": ["dog", "cat"]},
+        {"peak": "normalise"},
+    ],
 )
 def test_options_make_another_corpus(load, options):
     assert load(**options).fingerprint != load().fingerprint
@@ -137,3 +144,11 @@ def test_a_damaged_entry_is_decoded_again(load, decoded):
         os.truncate(corpus.folder / name, 20)
         assert (load().samples == whole).all()
     assert len(decoded) == 4
+
+
+def test_a_corpus_that_does_not_say_what_is_loud_is_decoded_again(load, decoded):
+    corpus = load()
+    about = json.loads((corpus.folder / "corpus.json").read_text())
+    del about["loud"]  # as one of an earlier version, whose runs are to go on
+    (corpus.folder / "corpus.json").write_text(json.dumps(about))
+    assert load().fingerprint == corpus.fingerprint and len(decoded) == 2

@@ -165,19 +165,62 @@ def test_a_label_whose_clips_are_all_bad(load, root):
         load(max_bad_share=1.0)
 
 
+def loud_folder(root: Path) -> Path:
+    """Two recordings of floats beyond ±1; the first half of long.wav is quiet."""
+    quiet, loud = 100.0 * tone(0.2), 20_000.0 * tone(0.2)
+    whole = {"dog/long.wav": np.concatenate([quiet, loud]), "dog/over.wav": 3.0 * tone(0.2)}
+    for name, samples in whole.items():
+        soundfile.write(root / name, samples, 16_000, subtype="FLOAT")
+    return root
+
+
+def samples_of(corpus: Corpus, name: str) -> list[np.ndarray]:
+    rows = [row for row, other in enumerate(corpus.names) if other == name]
+    return [corpus.samples[corpus.start[row] :][: corpus.length[row]] for row in rows]
+
+
+def test_recordings_beyond_1_are_told_and_clipped(load, root):
+    loud_folder(root)
+    corpus = load(clip_seconds=0.5)
+    assert (corpus.skipped, corpus.peak) == ([], "keep")
+    assert corpus.loud == pytest.approx({"dog/long.wav": 10_000.0, "dog/over.wav": 1.5}, rel=1e-3)
+    (samples,) = samples_of(corpus, "dog/over.wav")
+    assert (samples == 32_767).mean() > 0.1
+    assert load(clip_seconds=0.5).loud == corpus.loud  # also from the cache
+
+
+def test_recordings_beyond_1_are_scaled_where_that_is_asked_for(load, root):
+    loud_folder(root)
+    kept, scaled = load(clip_seconds=0.5), load(clip_seconds=0.5, peak="normalise")
+    assert kept.fingerprint != scaled.fingerprint
+    assert (scaled.loud, scaled.peak) == (kept.loud, "normalise")
+    (samples,) = samples_of(scaled, "dog/over.wav")
+    np.testing.assert_allclose(samples, 2 * 32_768 * tone(0.2), atol=1.01)
+    (left,), (right,) = samples_of(kept, "dog/000.wav"), samples_of(scaled, "dog/000.wav")
+    assert (left == right).all()
+
+
+def test_windows_of_a_recording_are_scaled_alike(load, root):
+    loud_folder(root)
+    corpus = load(window_seconds=0.1, peak="normalise")
+    quiet, *_, last = samples_of(corpus, "dog/long.wav")
+    assert last.max() >= 32_760
+    assert quiet.max() == pytest.approx(32_768 / 200, abs=1)
+
+
 BUILD = """
 import os, signal, sys
 from pathlib import Path
 from tune_audio.data import decode
 from tune_audio.data.load import load_corpus
-read, count = decode.read_audio, 0
+read, count = decode.read_blocks, 0
 def counted(*values, **options):
     global count
     count += 1
     if count == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*values, **options)
-decode.read_audio = counted
+decode.read_blocks = counted
 corpus = load_corpus("folder", Path(sys.argv[1]), cache=Path(sys.argv[2]), split=(.6, .2, .2))
 print(corpus.fingerprint, (corpus.folder / "samples.int16").stat().st_ino, count)
 """

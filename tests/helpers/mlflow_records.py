@@ -65,11 +65,14 @@ def open_mirror(search_id="a search", **changes):
     )
 
 
-def start_python(code, *arguments, folder=HELPERS):
-    """A process that finds the package and this file, installed or not, and no MLflow settings."""
+def start_python(code, *arguments, folder=HELPERS, within=()):
+    """A process that finds the package and this file, installed or not, and no MLflow settings.
+
+    within: a command and arguments of it, to which those of the process are added.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        [*within, sys.executable, "-c", textwrap.dedent(code), *arguments],
         cwd=folder,
         env=environment | {"PYTHONPATH": os.pathsep.join([str(HELPERS.parents[1]), str(HELPERS)])},
         stdout=subprocess.PIPE,

@@ -100,5 +100,5 @@ def test_a_tone_of_12_khz_is_told_from_silence_at_44_1_khz_and_not_at_16(whistle
         write_audio(tmp_path / f"{name}.flac", samples, 48_000)
         for name, samples in (("whistle", whistle), ("silence", noise))
     ]
-    _, chances, _ = predict_files(classifier, paths)
+    chances = predict_files(classifier, paths).probabilities
     assert [corpus.labels[i] for i in chances.argmax(1)] == ["whistle", "silence"]

@@ -89,6 +89,7 @@ def altered(folder: Path, change: dict[str, Any], copy_to: Path) -> Path:
         ("lstm_cnn", {"clip_samples": 2**40}, "clip_samples: "),
         ("lstm_cnn", {"sample_rate": "16000"}, "sample_rate: "),
         ("lstm_cnn", {"extra.multi_label": "perhaps"}, "extra.multi_label: "),
+        ("lstm_cnn", {"extra.peak": "loud"}, "extra.peak: "),
         ("lstm_cnn", {"format": 2}, "format 2: written by another version"),
         ("wav2vec2", {"architecture.config.hidden_size": 2**22}, "larger than its weights"),
         ("wav2vec2", {"architecture.config.num_hidden_layers": 2**40}, "num_hidden_layers is"),

@@ -144,3 +144,12 @@ def test_eta_of_a_finished_search_is_zero():
     progress, _ = plain(Clock())
     progress.update([trial("cnn", 0), trial("cnn", 1, "failed")], {"cnn": 2})
     assert progress.eta_seconds() == 0.0
+
+
+@pytest.mark.parametrize("make", [plain, terminal])
+def test_names_of_families_are_shown_as_they_are(make):
+    progress, file = make(Clock())
+    with progress:
+        progress.update([trial("[red]a\x1b[2J\r", 0)], {"[red]a\x1b[2J\r": 1})
+    assert r"[red]a\x1b[2J\r" in file.getvalue()
+    assert "\x1b[2J" not in file.getvalue()

@@ -103,6 +103,28 @@ def test_failed_trials_are_counted_below_with_their_reason():
     assert "Trace" not in shown
 
 
+def test_names_are_shown_as_they_are():
+    name, value = "[red]a\x1b[2J", "[/]=b\u202e|c"
+    records = [
+        trial(name, n, 0.5, params={"checkpoint": of}, test_accuracy=0.5)
+        for n, of in enumerate((value, "other"))
+    ]
+    shown = ranking(records)
+    made = [tables.leaderboard(shown), tables.best_by(shown, "checkpoint")]
+    made.append(tables.retrain_table(shown, records[:1]))
+    for table in made:
+        assert "[red]a\\x1b[2J" in text(table) and "[/]=b\\u202e|c" in text(table)
+    assert "[/]=b\\u202e\\|c" in note(shown, records[:1])
+
+
+def test_no_cell_of_the_leaderboard_is_a_formula(tmp_path):
+    records = [trial("a", 0, -0.5, params={"checkpoint": "=cmd()", "lr": -1.0}, error="@x\ny")]
+    files.write_leaderboard(tmp_path / "x.csv", ranking(records))
+    (row,) = csv.DictReader((tmp_path / "x.csv").open())
+    assert (row["checkpoint"], row["error"]) == ("'=cmd()", r"'@x\ny")
+    assert (row["lr"], row[METRIC]) == ("-1.0", "-0.5")
+
+
 def test_best_by_is_report_a_table_4_2():
     records = grid("wav2vec2", 0.958) + grid("lstm_cnn", 0.895)[:6]
     table = tables.best_by(ranking(records), "lr")

@@ -1,6 +1,5 @@
 """What MLflow holds must be what the records say, whatever was killed in between."""
 
-import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 from mlflow_records import METRIC, open_mirror, retraining, runs_of, start_python, trial
 
-from tune_audio.errors import UserError
 from tune_audio.tracking import mirror as tracking
 
 
@@ -159,30 +157,83 @@ def test_one_broken_record_hides_no_other_and_is_named_at_the_end(store, tmp_pat
     mirror.mirror(retraining(tmp_path / "no such folder"))
     mirror.mirror(trial(0))
     complaint = mirror.close()
-    assert "1 trials are waiting" in complaint and "\n" not in complaint
+    assert "no saved model" in complaint and "1 of its runs wait" in complaint
     runs = runs_of(store)
     assert runs["cnn-0"].info.status == "FINISHED"
     assert "RUNNING" not in {run.info.status for run in runs.values()}
 
 
-def test_a_deleted_experiment_is_said_in_a_line(store):
-    store.delete_experiment(store.create_experiment("tune_audio"))
-    complaint = open_mirror().close()
-    assert "'tune_audio' is deleted" in complaint and "\n" not in complaint
+def wait_until(said, number):
+    until = time.monotonic() + 60
+    while len(said) < number:
+        assert time.monotonic() < until, said
+        time.sleep(0.02)
 
 
-def test_no_server_is_one_line_at_once(monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:secret@127.0.0.1:{port}")
-    with pytest.raises(UserError, match="no MLflow server") as caught:
-        open_mirror()
-    assert "secret" not in caught.value.message and "\n" not in caught.value.message
+def test_a_store_that_goes_away_is_told_once_and_had_again_when_it_is_back(
+    store, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setattr(tracking, "GATHER_SECONDS", 0.02)
+    monkeypatch.setattr(tracking, "RETRY_SECONDS", 0.02)
+    database, said = tmp_path / "mlflow.db", []
+    mirror = open_mirror(say=said.append)
+    database.rename(tmp_path / "away")
+    database.mkdir()
+    for number in range(3):
+        mirror.mirror(trial(number))
+    wait_until(said, 1)
+    time.sleep(0.5)  # it is tried again, and not told again
+    database.rmdir()
+    (tmp_path / "away").rename(database)
+    wait_until(said, 2)
+    assert mirror.close() is None
+    assert ["cannot be opened" in line for line in said] == [True, False]
+    assert {name: run.info.status for name, run in runs_of(store).items()} == dict.fromkeys(
+        ("speech4", "cnn-0", "cnn-1", "cnn-2"), "FINISHED"
+    )
+    assert capfd.readouterr() == ("", "")  # nothing of MLflow's own on the screen
 
 
-@pytest.mark.parametrize("uri", ["file:///tmp/mlruns", "./mlruns"])
-def test_a_folder_of_files_is_refused(monkeypatch, uri):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(UserError, match="sqlite"):
-        open_mirror()
+def test_a_store_that_stays_away_is_told_at_the_end_and_has_all_when_resumed(store, tmp_path):
+    mirror = open_mirror()
+    (tmp_path / "mlflow.db").rename(tmp_path / "away")
+    (tmp_path / "mlflow.db").mkdir()
+    mirror.mirror(trial(0))
+    complaint = mirror.close()
+    assert "cannot be opened as a file; 1 of its runs wait" in complaint and "\n" not in complaint
+    (tmp_path / "mlflow.db").rmdir()
+    (tmp_path / "away").rename(tmp_path / "mlflow.db")
+    mirror = open_mirror()
+    mirror.mirror(trial(0))
+    assert mirror.close() is None
+    assert {run.info.status for run in runs_of(store).values()} == {"FINISHED"}
+
+
+def test_the_best_has_a_point_whenever_there_are_more_trials_and_no_other(store):
+    def points():
+        run_id = runs_of(store)["speech4"].info.run_id
+        return [(point.step, point.value) for point in store.get_metric_history(run_id, "best/cnn")]
+
+    for _ in range(2):
+        mirror = open_mirror()
+        mirror.mirror(trial(0))
+        assert mirror.close("FINISHED", {"cnn": 0.1 + 0.2}) is None
+        assert points() == [(1, 0.1 + 0.2)]
+    mirror = open_mirror()
+    mirror.mirror(trial(1))
+    assert mirror.close("FINISHED", {"cnn": 0.1 + 0.2}) is None
+    assert points() == [(1, 0.1 + 0.2), (2, 0.1 + 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        ([("failed", "failed"), ()], "FAILED"),
+        ([("failed", "stopped", "complete"), ()], "FINISHED"),
+        ([("complete",), ("failed", "failed")], "FAILED"),
+        ([("complete",), ("failed", "complete")], "FINISHED"),
+    ],
+)
+def test_a_search_has_failed_where_all_its_trials_or_retrainings_have(states, status):
+    kinds = [[trial(0, state=state) for state in kind] for kind in states]
+    assert tracking.status_of(*kinds) == status

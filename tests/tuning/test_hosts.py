@@ -72,6 +72,7 @@ def config(tmp_path: Path) -> dict:
         "model_params": {"channels": 4, "hidden_size": 4},
         "train_params": asdict(TrainParams(lr=1e-2, batch_size=16)),
         "threads": 1,
+        "patience_seconds": 60.0,
         "gpus": 0,
         "demonstration": False,
     }

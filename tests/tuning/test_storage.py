@@ -1,46 +1,11 @@
 import optuna
 import pytest
+from studies import GRID, make_space, open_storage, rows, run_all
 
 from tune_audio.errors import UserError
-from tune_audio.space import SearchSpace
 from tune_audio.tuning.database import open_database
 from tune_audio.tuning.family_study import Plan
 from tune_audio.tuning.storage import Storage
-
-GRID = {"lr": [1e-2, 1e-3, 1e-4], "batch_size": [32, 64]}
-
-
-def make_space(params=GRID, **search):
-    return SearchSpace.from_dict(
-        {
-            "data": {"name": "folder"},
-            "train": {"epochs": 9},
-            "search": {"sampler": "grid", "scheduler": "none"} | search,
-            "params": params,
-            "models": {"first": {"model": "lstm_cnn"}, "second": {"model": "lstm_cnn"}},
-        }
-    )
-
-
-def open_storage(folder, space=None, **kwargs):
-    space = space or make_space()
-    grid = space.search.sampler == "grid"
-    plans = [
-        Plan(family, family.grid() if grid else None, space.search.trials)
-        for family in space.families.values()
-    ]
-    return Storage(folder / "optuna.db", plans, space.search, epochs=space.epochs, **kwargs)
-
-
-def rows(*accuracies):
-    return [{"epoch": i, "val/accuracy": a} for i, a in enumerate(accuracies, start=1)]
-
-
-def run_all(storage, accuracy=lambda record: 0.5):
-    while record := storage.next():
-        storage.report(record.key, rows(*[accuracy(record)] * storage.epochs))
-        storage.finish(record.key)
-    return storage.records()
 
 
 def test_a_grid_is_run_once_each_family_in_turn(tmp_path):
@@ -222,3 +187,38 @@ def test_a_log_that_other_machines_cannot_share_is_not_used_on_a_network(
     with database.engine.connect() as connection:
         mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
     assert mode == journal
+
+
+def fail_one(storage):
+    key = storage.next().key
+    storage.finish(key, "the loss is no longer finite in epoch 1")
+    return storage.record(key)
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_what_failed_is_run_once_more_when_asked_for(tmp_path, sampler):
+    ranges = GRID if sampler == "grid" else {"lr": {"low": 1e-4, "high": 1e-1, "log": True}}
+    space = make_space(ranges, sampler=sampler, trials=None if sampler == "grid" else 6)
+    storage = open_storage(tmp_path, space)
+    failed = [fail_one(storage) for _ in range(3)]
+    run_all(storage)
+    assert storage.finished()
+    assert open_storage(tmp_path, space).next() is None  # nobody has asked
+
+    again = open_storage(tmp_path, space, retry_failed=True)
+    assert not again.finished()
+    handed_out = [again.next() for _ in failed]
+    assert again.next() is None
+    assert sorted((r.family, str(r.params)) for r in handed_out) == sorted(
+        (r.family, str(r.params)) for r in failed
+    )
+    assert all(record.epochs == [] for record in handed_out)
+    again.finish(handed_out[0].key, "diverged again")
+    for record in handed_out[1:]:
+        again.report(record.key, rows(*[0.5] * 9))
+        again.finish(record.key)
+
+    states = [record.state for record in open_storage(tmp_path, space).records()]
+    assert sorted(states) == ["complete"] * 11 + ["failed"]
+    third = open_storage(tmp_path, space, retry_failed=True)
+    assert third.next().params == handed_out[0].params and third.next() is None

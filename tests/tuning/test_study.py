@@ -26,12 +26,12 @@ def ray_on_this_machine():
     ray.shutdown()
 
 
-def make_storage(folder: Path, configurations: list[dict], epochs: int = 2) -> Storage:
+def make_storage(folder: Path, configurations: list[dict], epochs: int = 2, **search) -> Storage:
     space = SearchSpace.from_dict(
         {
             "data": {"name": "folder"},
             "train": {"epochs": epochs},
-            "search": {"sampler": "grid", "scheduler": "none"},
+            "search": {"sampler": "grid", "scheduler": "none"} | search,
             "models": {"family": MODEL},
         }
     )
@@ -111,6 +111,22 @@ def is_below_us(pid: int) -> bool:
     while pid > 1 and pid != os.getpid():
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return pid == os.getpid()
+
+
+def test_a_trial_that_hangs_is_started_once_more_and_then_given_up(tone_corpus, tmp_path):
+    first, others = {"lr": 1e-2}, [{"lr": 1e-3}, {"lr": 1e-3, "augment": "noise"}]
+    run_all(make_storage(tmp_path, [first]), tone_corpus, tmp_path)
+    features = max((tmp_path / "features").rglob("*.npy"), key=lambda file: file.stat().st_size)
+    features.unlink()
+    os.mkfifo(features)  # to read it is to wait for ever
+    storage = make_storage(tmp_path, [first, *others], hanging_seconds=4.0)
+    run_all(storage, tone_corpus, tmp_path)
+    done, hanging, fine = storage.records()
+    assert (done.state, hanging.state) == ("complete", "failed")
+    assert fine.state == "complete", fine.extra
+    assert "it hangs: 2 times no step in" in hanging.extra["error"]
+    where = (tmp_path / "trials" / hanging.key / "hanging.txt").read_text()
+    assert where.count("Timeout") == 2 and "in train_epoch" in where
 
 
 def test_data_that_are_gone_end_the_run_and_no_trial(tone_corpus, tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tune_audio.data.clips import Decoding
 from tune_audio.data.columns import columns
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.load import find_corpus, list_clips
@@ -42,7 +43,7 @@ def outline(space: SearchSpace, cache: Path, labels: str = "same") -> Corpus:
     check_windows(listing, seconds)
     choices = ("labels", "clips_per_label", "split", "split_by", "seed")
     selection = select_clips(listing, root, **{name: given[name] for name in choices})
-    if decoded := find_corpus(selection, seconds, rate, cache):
+    if decoded := find_corpus(selection, Decoding(seconds, rate, given["peak"]), cache):
         return decoded
     count, samples = len(selection.clips), round(seconds * rate)
     draw = np.random.default_rng(0)
@@ -55,6 +56,7 @@ def outline(space: SearchSpace, cache: Path, labels: str = "same") -> Corpus:
         multi_label=selection.multi_label,
         clip_samples=samples,
         sample_rate=rate,
+        peak=given["peak"],
         samples=sound,
         start=np.zeros(count, np.int64),
         length=np.full(count, samples, np.int64),
@@ -62,5 +64,6 @@ def outline(space: SearchSpace, cache: Path, labels: str = "same") -> Corpus:
         names=list(selection.names),
         noise=[sound] if selection.noise else [],
         skipped=[],
+        loud={},
         **columns(selection, np.arange(count)),
     )

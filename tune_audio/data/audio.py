@@ -1,126 +1,130 @@
 """One recording, from a file that may be anything, to mono int16 at one rate."""
 
-import os
-import stat
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
-READABLE_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3")
-# Listed too, so that a folder of them says what is wrong instead of looking empty.
-OTHER_AUDIO_SUFFIXES = (".aac", ".aif", ".aiff", ".amr", ".m4a", ".mp4", ".webm", ".wma")
+from tune_audio.data.audio_file import BadAudio, check_container, open_regular
+from tune_audio.machine.error_stream import error_stream
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 LONGEST_SECONDS = 3_600
-LARGEST_BYTES = 2**32
+# So much of a file is decoded at a time; libsndfile makes a little else of an MP3 in other pieces.
 BLOCK_SAMPLES = 2**20
-OGG_LARGEST_PAGE = 65_307
+PIECE_SAMPLES = 2**16  # and so much of that is resampled, which may make 48 times as much of it
 # Without a Xing header the length of an MP3 is an estimate from its first frames.
 MP3_LENGTH_TOLERANCE = 0.05
+FLOATS = ("FLOAT", "DOUBLE")
+# Integers of 32 bits that were saved as floats without being scaled reach it; no converter gives
+# more. A square of what lies far beyond, such as 1e38, is no float32 any more.
+LOUDEST = 2.0**31
 
 
-class BadAudio(Exception):
-    """A recording that cannot be used; the message is the reason, without the path."""
+class Header(NamedTuple):
+    """What the file of a recording says of it; `format` and `subtype` as libsndfile names them."""
+
+    seconds: float
+    sample_rate: int
+    channels: int
+    format: str
+    subtype: str
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """The path as text that can always be printed and saved: bytes not UTF-8 become \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+class Block(NamedTuple):
+    """A stretch of a recording as it is heard, mono int16 (samples,).
 
-
-def audio_files(folder: Path) -> list[Path]:
-    """Every file below `folder` that is named like audio, sorted; hidden ones are left out.
-
-    Symbolic links to folders below `folder` are not followed, so that a loop ends. Raises OSError
-    for a folder that cannot be read.
+    `peak` is the largest magnitude among the samples of the file that were decoded for it, where
+    these are floats; above 1, beyond full scale, they are clipped. 0 for all other files.
     """
-    suffixes = (*READABLE_SUFFIXES, *OTHER_AUDIO_SUFFIXES)
-    found = []
-    for parent, folders, files in os.walk(folder, onerror=_raise):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        found += [
-            os.path.join(parent, name)
-            for name in files
-            if name.lower().endswith(suffixes) and not is_hidden(name)
-        ]
-    return [Path(path) for path in sorted(found)]
+
+    samples: np.ndarray
+    peak: float
 
 
-def _raise(error: OSError) -> None:
-    raise error
-
-
-def is_hidden(name: str) -> bool:
-    """Hidden by its name, `._x.wav` and `.DS_Store` included, or what macOS adds to archives."""
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def open_regular(path: Path) -> FileIO:
-    """The file, opened unbuffered; BadAudio when it is no regular file of a sensible size."""
-    try:
-        str(path).encode()
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise BadAudio("is not a regular file")
-        if status.st_size == 0:
-            raise BadAudio("is empty")
-        if status.st_size > LARGEST_BYTES:
-            raise BadAudio(f"has {status.st_size} bytes; at most {LARGEST_BYTES} are read")
-        # What was a file a moment ago may be a FIFO now: opening must not wait for its writer.
-        return open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0)
-    except UnicodeEncodeError:
-        raise BadAudio("has a name that is not UTF-8") from None
-    except OSError as error:
-        raise BadAudio(f"cannot be opened: {error.strerror}") from None
-
-
-def read_audio(
+def read_blocks(
     path: Path,
     *,
     sample_rate: int,
     start_seconds: float = 0.0,
     seconds: float | None = None,
     longest_seconds: float | None = None,
-) -> np.ndarray:
-    """Decode `seconds` from `start_seconds` (None: to the end) as mono int16 (samples,).
+    full_scale: float = 1.0,
+) -> Iterator[Block]:
+    """Decode `seconds` from `start_seconds` (None: to the end), a block at a time.
 
     Channels are averaged; what is longer than `longest_seconds` is cut to its centre. Any rate of
-    4 to 384 kHz is resampled to `sample_rate` by soxr at high quality. Raises BadAudio with the
-    reason when the file is no whole, finite recording of at most an hour.
+    4 to 384 kHz is resampled to `sample_rate` by soxr at high quality. What the file has as
+    `full_scale` becomes 1. Raises BadAudio with the reason, at the latest in place of the last
+    block, when the file is no whole, finite recording of at most an hour.
     """
     with open_regular(path) as file:
-        _check_container(file)
-        try:
-            with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-                _check_header(sound)
-                rate = sound.samplerate
-                first, last = _frame_range(sound, start_seconds, seconds, longest_seconds)
-                # A whole recording is decoded to its end: only that shows one that was cut off.
-                blocks = _decode(sound, first, last, to_end=seconds is None)
-                mono = np.concatenate(list(blocks))
-        except (soundfile.SoundFileError, MemoryError, ValueError, RuntimeError) as error:
-            raise _undecodable(error) from None
-    if rate != sample_rate:
-        mono = soxr.resample(mono, rate, sample_rate, "HQ")
-    if not len(mono):
+        check_container(file)
+        with _opened(file) as sound:
+            first, last = _frame_range(sound, start_seconds, seconds, longest_seconds)
+            # A whole recording is decoded to its end: only that shows one that was cut off.
+            decoded = _decode(sound, first, last, to_end=seconds is None)
+            count = 0
+            for mono, peak in _resampled(decoded, sound.samplerate, sample_rate):
+                mono *= np.float32(32768.0 / full_scale)
+                np.clip(np.rint(mono, out=mono), -32768, 32767, out=mono)
+                yield Block(mono.astype(np.int16), peak)
+                count += len(mono)
+    if not count:
         raise BadAudio(f"is shorter than one sample at {sample_rate / 1000:g} kHz")
-    return np.clip(np.rint(mono * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def joined(blocks: Iterable[Block]) -> Block:
+    """All blocks of a recording as one."""
+    samples, peaks = zip(*blocks, strict=True)
+    return Block(np.concatenate(samples), max(peaks))
+
+
+def read_audio(path: Path, *, sample_rate: int, **stretch: Any) -> np.ndarray:
+    """All that `read_blocks` makes of a recording, as mono int16 (samples,). Raises BadAudio."""
+    return joined(read_blocks(path, sample_rate=sample_rate, **stretch)).samples
+
+
+def peak_beyond_1(path: Path) -> float:
+    """The largest magnitude of a recording of floats that go beyond 1; 1 for all others.
+
+    Raises BadAudio. Only files of floats are decoded for it.
+    """
+    if read_header(path).subtype not in FLOATS:
+        return 1.0
+    with open_regular(path) as file, _opened(file) as sound:
+        blocks = _decode(sound, 0, sound.frames, to_end=True)
+        return max(1.0, *(peak for _, peak in blocks))
+
+
+def read_header(path: Path) -> Header:
+    """What a recording is, without decoding it. Raises BadAudio."""
+    with open_regular(path) as file, _opened(file) as sound:
+        seconds = sound.frames / sound.samplerate
+        return Header(seconds, sound.samplerate, sound.channels, sound.format, sound.subtype)
 
 
 def duration_seconds(path: Path) -> float:
-    """Length of a recording by its header, without decoding. Raises BadAudio."""
-    with open_regular(path) as file:
-        try:
-            with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-                _check_header(sound)
-                return sound.frames / sound.samplerate
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            raise _undecodable(error) from None
+    """Length of a recording by its header. Raises BadAudio."""
+    return read_header(path).seconds
+
+
+@contextmanager
+def _opened(file: FileIO) -> Iterator[soundfile.SoundFile]:
+    """The file as libsndfile sees it; what it raises while it is open becomes BadAudio."""
+    try:
+        with error_stream.silenced():
+            sound = soundfile.SoundFile(file.fileno(), closefd=False)
+        with sound:
+            _check_header(sound)
+            yield sound
+    except (soundfile.SoundFileError, MemoryError, ValueError, RuntimeError) as error:
+        raise _undecodable(error) from None
 
 
 def _undecodable(error: Exception) -> BadAudio:
@@ -160,15 +164,24 @@ def _frame_range(
 
 def _decode(
     sound: soundfile.SoundFile, first: int, last: int, *, to_end: bool
-) -> Iterator[np.ndarray]:
-    """Mono float32 blocks of frames [first, last); with `to_end` the whole file is decoded."""
-    position, stop = (0, sound.frames) if to_end else (sound.seek(first), last)
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Mono float32 blocks of frames [first, last) and the peaks of what was decoded for them.
+
+    With `to_end` the whole file is decoded.
+    """
+    floats = sound.subtype in FLOATS
+    with error_stream.silenced():
+        position, stop = (0, sound.frames) if to_end else (sound.seek(first), last)
     while position < stop:
         count = min(stop - position, max(1, BLOCK_SAMPLES // sound.channels))
-        block = sound.read(count, dtype="float32", always_2d=True)
+        with error_stream.silenced():
+            block = sound.read(count, dtype="float32", always_2d=True)
         if not np.isfinite(block).all():
             raise BadAudio("has samples that are NaN or infinite")
-        yield block[max(0, first - position) : max(0, last - position)].mean(axis=1)
+        peak = float(np.abs(block).max(initial=0.0)) if floats else 0.0
+        if peak > LOUDEST:
+            raise BadAudio(f"has samples of up to {peak:.2g}, which is no sound: 1 is full scale")
+        yield block[max(0, first - position) : max(0, last - position)].mean(axis=1), peak
         position += len(block)
         if len(block) < count:
             break
@@ -177,32 +190,15 @@ def _decode(
         raise BadAudio(f"is truncated: {position} of {stop} frames could be decoded")
 
 
-def _check_container(file: FileIO) -> None:
-    """BadAudio for a cut-off WAV or Ogg: libsndfile reads both as if they were just shorter."""
-    size = os.fstat(file.fileno()).st_size
-    magic = file.read(12)
-    if magic[:4] == b"RIFF" and magic[8:] == b"WAVE":
-        _check_riff(file, size)
-    elif magic[:4] == b"OggS":
-        file.seek(max(0, size - OGG_LARGEST_PAGE))
-        tail = file.read(OGG_LARGEST_PAGE)
-        page = tail[tail.rfind(b"OggS") :]
-        if len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]):
-            raise BadAudio("is truncated: its last Ogg page is incomplete")
-    file.seek(0)
-
-
-def _check_riff(file: FileIO, size: int) -> None:
-    position = 12
-    while position + 8 <= size:
-        file.seek(position)
-        name, length = struct.unpack("<4sI", file.read(8))
-        position += 8
-        if name == b"data":
-            if position + length > size:
-                raise BadAudio(
-                    f"is truncated: its header claims {length} bytes of samples, "
-                    f"the file holds {size - position}"
-                )
-            return
-        position += length + length % 2
+def _resampled(
+    blocks: Iterable[tuple[np.ndarray, float]], rate: int, sample_rate: int
+) -> Iterator[tuple[np.ndarray, float]]:
+    """The same samples at another rate as resampling all of them at once gives, to the last bit."""
+    if rate == sample_rate:
+        yield from blocks
+        return
+    stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+    for mono, peak in blocks:
+        for first in range(0, max(1, len(mono)), PIECE_SAMPLES):
+            yield stream.resample_chunk(mono[first : first + PIECE_SAMPLES]), peak
+    yield stream.resample_chunk(np.empty(0, np.float32), last=True), 0.0

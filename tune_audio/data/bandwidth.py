@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from tune_audio.data.audio import BadAudio, read_audio
+from tune_audio.data.audio import peak_beyond_1, read_audio, read_header
+from tune_audio.data.audio_file import BadAudio
 from tune_audio.data.clips import Listing
 
 LOWEST_RATE = 16_000  # what speech is usually recorded and models are trained at
@@ -80,11 +80,13 @@ def _decide(usable: list[tuple[str, int, float]]) -> Bandwidth:
 def _reach(path: Path) -> tuple[int, float] | None:
     """Sample rate of a recording, and the frequency above which there is nothing to hear in it."""
     try:
-        rate = soundfile.info(path).samplerate
+        rate = read_header(path).sample_rate
         if rate <= LOWEST_RATE:
             return rate, rate / 2
-        samples = read_audio(path, sample_rate=rate, longest_seconds=LONGEST_SECONDS)
-    except (BadAudio, soundfile.SoundFileError, RuntimeError, OSError):
+        # What is clipped has overtones that nobody recorded.
+        stretch = {"longest_seconds": LONGEST_SECONDS, "full_scale": peak_beyond_1(path)}
+        samples = read_audio(path, sample_rate=rate, **stretch)
+    except BadAudio:
         return None
     waveform = np.pad(samples / 2.0**15, (0, -len(samples) % FRAME_SAMPLES))
     # Hann windows, so that a tone does not leak into all frequencies.

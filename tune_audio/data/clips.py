@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 SPLITS = ("train", "validation", "test")
+Peak = Literal["keep", "normalise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,16 @@ class Listing:
     multi_label: bool = False
     windows: bool = False
     whole_groups: bool = False
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What clips are decoded to: mono at `sample_rate` Hz, the centre of what is too long.
+
+    Recordings of floats that go beyond ±1 are clipped where `peak` is "keep", and scaled to it, the
+    whole file alike, where it is "normalise".
+    """
+
+    clip_seconds: float
+    sample_rate: int
+    peak: Peak = "keep"

@@ -17,8 +17,8 @@ from pathlib import Path
 import soundfile
 import soxr
 
-from tune_audio.data.audio import BadAudio, open_regular
-from tune_audio.data.clips import SPLITS
+from tune_audio.data.audio_file import BadAudio, open_regular
+from tune_audio.data.clips import SPLITS, Decoding
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
 
@@ -43,14 +43,16 @@ def recordings(selection: Selection) -> dict[str, Path]:
     return {name: clip.path for name, clip in zip(names, clips, strict=True)}
 
 
-def describe(selection: Selection, clip_seconds: float, sample_rate: int) -> str:
+def describe(selection: Selection, decoding: Decoding) -> str:
     """Digest of everything but the recordings that decides what a corpus holds."""
     lines = [
-        repr((CORPUS_FORMAT, sample_rate, clip_seconds, selection.labels)),
+        repr((CORPUS_FORMAT, decoding.sample_rate, decoding.clip_seconds, selection.labels)),
         repr((selection.multi_label, selection.windows)),
         # Another decoder or resampler may give other samples for the same bytes.
         repr((soundfile.__libsndfile_version__, soxr.__libsoxr_version__, SPLITS)),
     ]
+    if decoding.peak != "keep":  # runs that know of no other go on
+        lines.append(repr(decoding.peak))
     for name, noise in zip(selection.noise_names, selection.noise, strict=True):
         lines.append(repr((name, noise.start_seconds, noise.seconds)))
     for name, clip, part in zip(selection.names, selection.clips, selection.split, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tune_audio.data.clips import SPLITS
+from tune_audio.data.clips import SPLITS, Peak
 
 
 @dataclass
@@ -20,7 +20,8 @@ class Corpus:
     name a clip whatever the subset it is in. Rows of equal `recording` (n,) int64 are windows of
     one recording, numbered from 0 in row order; without windows each row has its own. `fold` (n,)
     int64 is the official fold, -1 where there is none. `skipped` lists (path, reason) of what could
-    not be read.
+    not be read, `loud` has the peaks, by path, of recordings of floats that go beyond ±1: clipped,
+    or scaled where `peak` is "normalise".
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Corpus:
     multi_label: bool
     clip_samples: int
     sample_rate: int
+    peak: Peak
     samples: np.ndarray = field(repr=False)
     start: np.ndarray = field(repr=False)
     length: np.ndarray = field(repr=False)
@@ -41,6 +43,7 @@ class Corpus:
     fold: np.ndarray = field(repr=False)
     noise: list[np.ndarray] = field(repr=False)
     skipped: list[tuple[str, str]] = field(repr=False)
+    loud: dict[str, float] = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> "Corpus":
@@ -59,11 +62,13 @@ class Corpus:
             multi_label=about["multi_label"],
             clip_samples=about["clip_samples"],
             sample_rate=about["sample_rate"],
+            peak=about["peak"],
             samples=samples,
             group=about["group"],
             names=about["names"],
             noise=[samples[start : start + length] for start, length in ranges],
             skipped=[(path, reason) for path, reason in about["skipped"]],
+            loud=about["loud"],
             **columns,
         )
 

@@ -8,87 +8,117 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tune_audio.data.audio import BadAudio, printable, read_audio
-from tune_audio.data.clips import Clip
+from tune_audio.data.audio import Block, joined, peak_beyond_1, read_blocks
+from tune_audio.data.audio_file import BadAudio
+from tune_audio.data.clips import Clip, Decoding
 from tune_audio.data.columns import columns
 from tune_audio.data.progress import Track
 from tune_audio.data.selection import Selection
+from tune_audio.escaping import printable
 
 # What is decoded and not yet written: it bounds memory, whatever the size of the data set.
 CLIPS_IN_FLIGHT = 256
 LONGEST_NOISE_SECONDS = 600.0
 
 
+class _Job(NamedTuple):
+    clip: Clip
+    longest_seconds: float
+    full_scale: float
+
+
 def write_corpus(
-    folder: Path,
-    selection: Selection,
-    *,
-    clip_seconds: float,
-    sample_rate: int,
-    threads: Executor,
-    track: Track,
+    folder: Path, selection: Selection, decoding: Decoding, *, threads: Executor, track: Track
 ) -> None:
     """Decode the selection into `samples.int16`, `tables.npz` and `corpus.json` in `folder`.
 
-    A clip longer than `clip_seconds` is cut to its centre. What cannot be decoded becomes an entry
-    of `skipped`, with its reason.
+    What cannot be decoded becomes an entry of `skipped`, with its reason.
     """
-    clips = [(clip, clip_seconds) for clip in selection.clips]
-    noise = [(piece, LONGEST_NOISE_SECONDS) for piece in selection.noise]
     names = [*selection.names, *selection.noise_names]
-    clip_samples = round(clip_seconds * sample_rate)
+    clip_samples = round(decoding.clip_seconds * decoding.sample_rate)
     lengths = np.zeros(len(names), dtype=np.int64)
     skipped: dict[str, str] = {}
+    loud: dict[str, float] = {}
     with (folder / "samples.int16").open("wb") as file:
-        jobs = [*clips, *noise]
-        decoded = track(_decode_all(jobs, sample_rate, threads), "Decoding", len(names))
-        for row, samples in enumerate(decoded):
-            if isinstance(samples, BadAudio):
-                skipped.setdefault(printable(names[row]), str(samples))
+        jobs = _jobs(selection, decoding, threads)
+        decoded = track(_decode_all(jobs, decoding, threads), "Decoding", len(names))
+        for row, block in enumerate(decoded):
+            name = printable(names[row])
+            if isinstance(block, BadAudio):
+                skipped.setdefault(name, str(block))
                 continue
-            file.write(samples.tobytes())
-            lengths[row] = len(samples)
+            if block.peak > 1:
+                loud[name] = max(block.peak, loud.get(name, 0.0))
+            file.write(block.samples.tobytes())
+            lengths[row] = len(block.samples)
         # A reader may take clip_samples from the start of any clip.
         file.write(bytes(2 * clip_samples))
-    _write_tables(folder, selection, clip_samples, sample_rate, lengths, skipped)
+    about = {
+        "clip_samples": clip_samples,
+        "sample_rate": decoding.sample_rate,
+        "peak": decoding.peak,
+        "total_samples": int(lengths.sum()) + clip_samples,
+        "skipped": list(skipped.items()),
+        "loud": loud,
+    }
+    _write_tables(folder, selection, lengths, about)
+
+
+def _jobs(selection: Selection, decoding: Decoding, threads: Executor) -> list[_Job]:
+    clips = [*selection.clips, *selection.noise]
+    scales: dict[Path, float] = {}
+    if decoding.peak == "normalise":  # of whole recordings, before any clip is cut from one
+        paths = list({clip.path: None for clip in clips})
+        scales = dict(zip(paths, threads.map(_full_scale, paths), strict=True))
+    longest = [decoding.clip_seconds] * len(selection.clips)
+    longest += [LONGEST_NOISE_SECONDS] * len(selection.noise)
+    return [
+        _Job(clip, seconds, scales.get(clip.path, 1.0))
+        for clip, seconds in zip(clips, longest, strict=True)
+    ]
+
+
+def _full_scale(path: Path) -> float:
+    try:
+        return peak_beyond_1(path)
+    except BadAudio:
+        return 1.0  # decoding it tells why it is none
 
 
 def _decode_all(
-    jobs: Iterable[tuple[Clip, float]], sample_rate: int, threads: Executor
-) -> Iterator[np.ndarray | BadAudio]:
+    jobs: Iterable[_Job], decoding: Decoding, threads: Executor
+) -> Iterator[Block | BadAudio]:
     """Results in the order of the jobs, a bounded number of them ahead of the reader."""
-    pending: deque[Future[np.ndarray | BadAudio]] = deque()
-    for clip, longest_seconds in jobs:
-        pending.append(threads.submit(_decode, clip, sample_rate, longest_seconds))
+    pending: deque[Future[Block | BadAudio]] = deque()
+    for job in jobs:
+        pending.append(threads.submit(_decode, job, decoding.sample_rate))
         if len(pending) == CLIPS_IN_FLIGHT:
             yield pending.popleft().result()
     while pending:
         yield pending.popleft().result()
 
 
-def _decode(clip: Clip, sample_rate: int, longest_seconds: float) -> np.ndarray | BadAudio:
+def _decode(job: _Job, sample_rate: int) -> Block | BadAudio:
     try:
-        return read_audio(
-            clip.path,
+        blocks = read_blocks(
+            job.clip.path,
             sample_rate=sample_rate,
-            start_seconds=clip.start_seconds,
-            seconds=clip.seconds,
-            longest_seconds=longest_seconds,
+            start_seconds=job.clip.start_seconds,
+            seconds=job.clip.seconds,
+            longest_seconds=job.longest_seconds,
+            full_scale=job.full_scale,
         )
+        return joined(blocks)
     except BadAudio as reason:
         return reason
 
 
 def _write_tables(
-    folder: Path,
-    selection: Selection,
-    clip_samples: int,
-    sample_rate: int,
-    lengths: np.ndarray,
-    skipped: dict[str, str],
+    folder: Path, selection: Selection, lengths: np.ndarray, about: dict[str, Any]
 ) -> None:
     starts = np.cumsum(lengths) - lengths
     count = len(selection.clips)
@@ -103,14 +133,10 @@ def _write_tables(
         noise_length=lengths[noise],
         **columns(selection, read),
     )
-    about = {
+    about |= {
         "labels": selection.labels,
         "multi_label": selection.multi_label,
-        "clip_samples": clip_samples,
-        "sample_rate": sample_rate,
-        "total_samples": int(lengths.sum()) + clip_samples,
         "group": [clip.group or "" for clip in clips],
         "names": [selection.names[row] for row in read],
-        "skipped": list(skipped.items()),
     }
     (folder / "corpus.json").write_text(json.dumps(about), encoding="utf-8")

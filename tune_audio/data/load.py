@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Le
 from filelock import FileLock, Timeout
 
 from tune_audio.data import DATASETS
-from tune_audio.data.clips import Listing
+from tune_audio.data.clips import Decoding, Listing, Peak
 from tune_audio.data.content import content_key, describe, recordings, status_of
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.decode import write_corpus
@@ -40,6 +40,7 @@ def load_corpus(
     split_by: Literal["label", "speaker", "auto"] = "label",
     clip_seconds: Annotated[float, Gt(0), Le(60)] | Literal["auto"] = 1.0,
     sample_rate: SampleRate | Literal["auto"] = 16_000,
+    peak: Peak = "keep",
     max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
     seed: int = 0,
     cache: Path,
@@ -74,7 +75,7 @@ def load_corpus(
     )
     try:
         folder = Path(cache).absolute()
-        corpus = _find_or_build(selection, seconds, rate, folder, progress)
+        corpus = _find_or_build(selection, Decoding(seconds, rate, peak), folder, progress)
         os.utime(corpus.folder)  # when it was last used
     except OSError as error:
         raise UserError(
@@ -115,14 +116,12 @@ def _decided(option: str, value: Value | Literal["auto"]) -> Value:
     return value
 
 
-def _find_or_build(
-    selection: Selection, clip_seconds: float, sample_rate: int, cache: Path, progress: bool
-) -> Corpus:
-    if corpus := find_corpus(selection, clip_seconds, sample_rate, cache):
+def _find_or_build(selection: Selection, decoding: Decoding, cache: Path, progress: bool) -> Corpus:
+    if corpus := find_corpus(selection, decoding, cache):
         return corpus
     corpora = cache / "corpora"
     files = recordings(selection)
-    description = describe(selection, clip_seconds, sample_rate)
+    description = describe(selection, decoding)
     status = status_of(files, description)
 
     def check_unchanged() -> None:
@@ -134,14 +133,7 @@ def _find_or_build(
         with _locked(folder, progress):
             if not _open_if_whole(folder):
                 with published_folder(folder) as partial:
-                    write_corpus(
-                        partial,
-                        selection,
-                        clip_seconds=clip_seconds,
-                        sample_rate=sample_rate,
-                        threads=threads,
-                        track=track,
-                    )
+                    write_corpus(partial, selection, decoding, threads=threads, track=track)
                     check_unchanged()
     check_unchanged()
     if status.settled:
@@ -149,12 +141,10 @@ def _find_or_build(
     return Corpus.open(folder)
 
 
-def find_corpus(
-    selection: Selection, clip_seconds: float, sample_rate: int, cache: Path
-) -> Corpus | None:
+def find_corpus(selection: Selection, decoding: Decoding, cache: Path) -> Corpus | None:
     """What has been decoded of a selection; None if nothing was, or its files are newer."""
     corpora = cache / "corpora"
-    status = status_of(recordings(selection), describe(selection, clip_seconds, sample_rate))
+    status = status_of(recordings(selection), describe(selection, decoding))
     seen = corpora / "seen" / status.key
     return _open_if_whole(corpora / seen.read_text()) if seen.is_file() else None
 

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tune_audio.data.audio import BadAudio, duration_seconds
+from tune_audio.data.audio import duration_seconds
+from tune_audio.data.audio_file import BadAudio
 from tune_audio.data.clips import Clip
 
 SHORTEST_SECONDS = 1.0

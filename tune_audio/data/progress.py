@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Protocol, TypeVar
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,6 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+
+from tune_audio.escaping import printable
 
 Item = TypeVar("Item")
 
@@ -81,8 +84,8 @@ class DownloadBar:
 
 
 def say(message: str) -> None:
-    """A line on the error stream, where the bars are."""
-    Console(stderr=True).print(message, markup=False, highlight=False)
+    """A line on the error stream, where the bars are; standard output may be a table."""
+    click.echo(printable(message), err=True)
 
 
 def _progress(*columns: ProgressColumn, disable: bool = False) -> Progress:

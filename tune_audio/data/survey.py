@@ -4,11 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import soundfile
 
-from tune_audio.data.audio import BadAudio, duration_seconds, printable
+from tune_audio.data.audio import read_header
+from tune_audio.data.audio_file import BadAudio
 from tune_audio.data.clips import Listing
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable
 
 MOST_LOOKED_AT = 500
 FEW_RECORDINGS = 10
@@ -102,14 +103,14 @@ def look(listing: Listing) -> Survey:
     formats, channels, rates = Counter[str](), Counter[str](), Counter[tuple[str, int]]()
     for clip in looked_at:
         try:
-            seconds.append(duration_seconds(clip.path))
+            header = read_header(clip.path)
         except BadAudio as reason:
             problems.append(f"{printable(clip.path)} {reason}")
             continue
-        header = soundfile.info(clip.path)
+        seconds.append(header.seconds)
         formats[header.format.lower()] += 1
         channels[CHANNELS.get(header.channels, f"{header.channels} channels")] += 1
-        rates.update((label, header.samplerate) for label in clip.labels)
+        rates.update((label, header.sample_rate) for label in clip.labels)
     if not seconds:
         raise UserError(
             f"data.root: none of {len(looked_at)} recordings can be read: {problems[0]}. "

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from annotated_types import Ge, Le
 
-from tune_audio.data.audio import BadAudio, duration_seconds
+from tune_audio.data.audio import duration_seconds
+from tune_audio.data.audio_file import BadAudio
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.errors import UserError
 

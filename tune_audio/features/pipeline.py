@@ -21,6 +21,7 @@ from tune_audio.features.augment import augment, functions
 from tune_audio.features.prefix import fingerprint
 from tune_audio.features.spec_augment import augment_features, spectrogram_stage
 from tune_audio.features.store import Entry, FeatureStore
+from tune_audio.machine.watchdog import alive
 
 # Seconds of audio that go through the prefix at a time. Backbones on a CPU core are fastest on
 # few; a GPU wants more, but trials share it, and each output of wav2vec2-base's first convolution
@@ -167,6 +168,7 @@ class Features:
         return torch.cat(parts).float().cpu().numpy()
 
     def _live(self, rows: np.ndarray, view: int | None) -> Tensor:
+        alive()
         features = torch.from_numpy(self.corpus.waveforms(rows))
         generators = None
         if view is not None:

@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from tune_audio.machine.publish import publish_text
+from tune_audio.machine.watchdog import alive
 
 SHARD_ROWS = 128
 RESERVED = "reserved_bytes"
@@ -142,6 +143,7 @@ def _fill(paths: list[Path], rows: int, compute: Compute) -> bool:
                     computed = progressed = True
         waiting = [i for i in waiting if not paths[i].exists()]
         if waiting and not progressed:
+            alive()
             time.sleep(0.02)
     return computed
 

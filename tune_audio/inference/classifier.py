@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tune_audio.data.clips import Peak
 from tune_audio.data.datasets.commands import COMMANDS
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable
 
 BATCH = 64  # clips that are heard at a time
 
@@ -22,8 +24,9 @@ class Classifier:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         model, config = load_model(folder)
         self.model = model.to(self.device)
-        self.name, self.labels = config["model"], list(config["labels"])
+        self.name, self.labels = config["model"], [printable(label) for label in config["labels"]]
         self.clip_samples, self.sample_rate = config["clip_samples"], config["sample_rate"]
+        self.peak: Peak = config["extra"].get("peak", "keep")
         self.multi_label = bool(config["extra"].get("multi_label", False))
         self.demonstration = bool(config["extra"].get("demonstration", False))
 

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,10 +21,13 @@ class Signals:
         self._terminals: list[int] = []
         self._pressed = -math.inf
 
-    def listen(self) -> None:
+    def listen(self, streams: Iterable[int] = (0, 1, 2)) -> None:
         """Be interrupted by Ctrl-C, SIGTERM (docker stop, a scheduler) and SIGHUP (a closed
-        terminal; not where nohup has said otherwise)."""
-        self._terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+        terminal; not where nohup has said otherwise).
+
+        streams: descriptors that are read and written, of which some may be that terminal's.
+        """
+        self._terminals = [descriptor for descriptor in streams if os.isatty(descriptor)]
         signal.signal(signal.SIGINT, self._interrupt)
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:

@@ -14,6 +14,7 @@ from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 from torch.overrides import TorchFunctionMode
 
+from tune_audio.data.clips import Peak
 from tune_audio.models import MODELS
 from tune_audio.signatures import keyword_parameters
 
@@ -39,12 +40,13 @@ class Architecture(BaseModel):
 
 
 class Extra(BaseModel):
-    """What else a reader may want to know; two of it matter for what is predicted."""
+    """What else a reader may want to know; what stands here matters for what is predicted."""
 
     model_config = ConfigDict(extra="allow")
 
     multi_label: bool = False
     demonstration: bool = False
+    peak: Peak = "keep"
 
 
 class SavedConfig(BaseModel):

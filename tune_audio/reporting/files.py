@@ -1,6 +1,5 @@
 """A search as files: all of its trials as CSV, the best of them as YAML."""
 
-import csv
 import io
 import json
 import math
@@ -9,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tune_audio.escaping import as_csv
 from tune_audio.machine.publish import publish_text
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import ENDED
@@ -24,11 +24,11 @@ def write_leaderboard(path: Path, ranking: Ranking) -> None:
     names = list(dict.fromkeys(name for record in records for name in record.params))
     further = sorted({name for r in records for name in r.extra if name.startswith("val/")})
     run = ("epochs_run", "train_seconds", "state", "error")
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["rank", "trial", "family", *names, ranking.metric, *run, *further])
+    rows: list[list[Any]] = [
+        ["rank", "trial", "family", *names, ranking.metric, *run, *further],
+    ]
     for record in sorted(records, key=lambda r: (order.get(id(r), math.inf), r.family, r.number)):
-        writer.writerow(
+        rows.append(
             [
                 order.get(id(record), ""),
                 record.key,
@@ -42,7 +42,7 @@ def write_leaderboard(path: Path, ranking: Ranking) -> None:
                 *(record.extra.get(name, "") for name in further),
             ]
         )
-    publish_text(path, buffer.getvalue())
+    publish_text(path, as_csv(rows))
 
 
 def write_best(path: Path, ranking: Ranking) -> None:

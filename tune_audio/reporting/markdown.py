@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.table import Table
-from rich.text import Text
 
 from tune_audio.reporting.ranking import Ranking
 from tune_audio.reporting.records import TrialRecord
@@ -18,7 +17,7 @@ def note(searched: Ranking, retrained: Sequence[TrialRecord] = ()) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A table of `reporting.tables`: its title, its cells without markup, its caption."""
+    """A table of `reporting.tables`: its title, its cells, its caption."""
     columns = [[_plain(column.header), *map(_plain, column.cells)] for column in table.columns]
     header, *rows = zip(*columns, strict=True)
     rule = ["---:" if column.justify == "right" else "---" for column in table.columns]
@@ -29,5 +28,4 @@ def as_markdown(table: Table) -> str:
 
 
 def _plain(cell: object) -> str:
-    text = cell if isinstance(cell, Text) else Text.from_markup(str(cell))
-    return text.plain.replace("|", "\\|")
+    return str(cell).replace("|", "\\|")

@@ -9,13 +9,13 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
+from tune_audio.escaping import printable
 from tune_audio.reporting.ranking import Direction, Ranking
 from tune_audio.reporting.records import ENDED, TrialRecord
 from tune_audio.reporting.remaining import seconds_left
-from tune_audio.reporting.values import NOT_RUN, format_metric, format_params
+from tune_audio.reporting.values import NOT_RUN, cell, format_metric, format_params
 
 REFRESHES_PER_SECOND = 2
 LINE_SECONDS = 30.0
@@ -142,16 +142,16 @@ class Progress:
         table.add_column("family", style="bold", no_wrap=True)
         for name in ("done", "running", "stopped", "failed"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column(f"best {escape(self._metric)}", overflow="ellipsis", no_wrap=True)
+        table.add_column(cell(f"best {self._metric}"), overflow="ellipsis", no_wrap=True)
         for family in self._families():
             done, running, states = self._counts(family)
             table.add_row(
-                escape(family),
+                cell(family),
                 done,
                 f"{len(running)} ({_epochs(running)})" if running else "",
                 str(states["stopped"] or ""),
-                f"[red]{states['failed']}[/]" if states["failed"] else "",
-                escape(self._best(family)),
+                cell(str(states["failed"] or ""), "red"),
+                cell(self._best(family)),
             )
         return Group(table, self._time())
 
@@ -173,7 +173,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         # Not through rich, which wraps at 80 columns where there are none.
-        print(line, file=self._console.file, flush=True)
+        print(printable(line), file=self._console.file, flush=True)
         self._last_line = self._clock()
 
 

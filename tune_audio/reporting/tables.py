@@ -6,13 +6,20 @@ A dash stands for what was not run; failed trials are counted below the table wi
 from collections.abc import Iterable, Sequence
 from statistics import mean, stdev
 
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tune_audio.escaping import printable_lines
 from tune_audio.reporting.ranking import Ranking, families
 from tune_audio.reporting.records import TrialRecord
-from tune_audio.reporting.values import NOT_RUN, format_metric, format_value, identity, in_order
+from tune_audio.reporting.values import (
+    NOT_RUN,
+    cell,
+    format_metric,
+    format_value,
+    identity,
+    in_order,
+)
 from tune_audio.training.metrics import CLIP
 
 STATE_LABELS = {"stopped": "stopped early"}
@@ -34,7 +41,7 @@ def leaderboard(ranking: Ranking, top: int = 10) -> Table:
             continue
         table.add_row(
             str(rank),
-            record.family,
+            cell(record.family),
             *(_param(record, name) for name in names),
             format_metric(record.value),
             str(len(record.epochs)),
@@ -56,17 +63,17 @@ def best_by(ranking: Ranking, parameter: str) -> Table:
     table = _table(f"Best {ranking.metric} by {parameter}", None)
     table.add_column("family", style="bold")
     for column in columns:
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(cell(column), justify="right", overflow="fold")
     for family in families(r for r in ranking.records if parameter in r.params):
         row = best.get(family, {})
         winner = next(iter(row.values()), None)
         cells = [
-            f"[bold]{format_metric(row[column].value)}[/]"
-            if column in row and row[column] is winner
-            else format_metric(row[column].value if column in row else None)
+            cell(format_metric(row[column].value), "bold" if row[column] is winner else "")
+            if column in row
+            else NOT_RUN
             for column in columns
         ]
-        table.add_row(family, *cells)
+        table.add_row(cell(family), *cells)
     return table
 
 
@@ -104,7 +111,7 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
             found = _searched(searched, group[0], names) if group else best[family]
             shown = group[0] if group else best[family]
             table.add_row(
-                family,
+                cell(family),
                 format_metric(found.value if found else None),
                 *(_param(shown, name) for name in names),
                 _mean_sd(record.value for record in group),
@@ -117,13 +124,12 @@ def retrain_table(searched: Ranking, retrained: Sequence[TrialRecord]) -> Table:
 
 
 def _table(title: str, caption: str | None) -> Table:
-    # Text, not str: an error's message may hold [brackets], which rich would read as markup.
-    below = Text(caption) if caption else None
-    return Table(title=Text(title), title_justify="left", caption=below, caption_justify="left")
+    below = Text(printable_lines(caption)) if caption else None
+    return Table(title=cell(title), title_justify="left", caption=below, caption_justify="left")
 
 
-def _param(record: TrialRecord, name: str) -> str:
-    return escape(format_value(record.params[name])) if name in record.params else NOT_RUN
+def _param(record: TrialRecord, name: str) -> Text:
+    return cell(format_value(record.params[name]) if name in record.params else NOT_RUN)
 
 
 def _failures(records: Iterable[TrialRecord]) -> str | None:

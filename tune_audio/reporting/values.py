@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.text import Text
+
+from tune_audio.escaping import printable
 from tune_audio.reporting.records import TrialRecord
 
 NOT_RUN = "—"
@@ -19,6 +22,11 @@ def format_value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "none" if value is None else str(value)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """What a table shows as it stands there: no [brackets] in it are read as markup."""
+    return Text(printable(text), style)
 
 
 def format_params(record: TrialRecord, names: Iterable[str]) -> str:

@@ -31,7 +31,9 @@ class Search(_Section):
     trial trains as many models at once, each validated on another part of the training and
     validation clips, and is judged by their mean in every epoch. `gpus_per_trial: auto` is the
     part of a GPU that a family's largest batch was measured to need, or none where a CPU is as
-    quick; a trial that runs out of GPU memory is repeated once with twice as much.
+    quick; a trial that runs out of GPU memory is repeated once with twice as much. One that does
+    no step for ten times what an epoch of its family takes, and at least `hanging_seconds`, is
+    started again, once.
     """
 
     sampler: Literal["grid", "random", "tpe", "gp", "cmaes", "nsga2"] = "tpe"
@@ -44,6 +46,7 @@ class Search(_Section):
     seed: Annotated[int, Ge(0)] = 0
     cpus_per_trial: Annotated[float, Gt(0)] = 1.0
     gpus_per_trial: Literal["auto"] | Annotated[float, Ge(0)] = "auto"
+    hanging_seconds: Annotated[float, Gt(0)] = 300.0
 
 
 class Retrain(_Section):

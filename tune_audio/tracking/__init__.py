@@ -1,1 +1,1 @@
-"""What was run, copied to MLflow; the search never waits for it."""
+"""What is run, copied to MLflow; the search waits for it once, before its first trial."""

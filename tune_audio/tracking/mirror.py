@@ -2,26 +2,19 @@
 
 MLflow holds a copy of the study's records, never the truth: whatever is written can be written
 again without doubling a run or a metric, so a search killed at any moment and resumed leaves the
-same runs as one that was not. Only the driver writes, from one thread: the search never waits
-for MLflow, whose import and a new store's migrations take seconds (see mlflow_runs.py).
+same runs as one that was not. Only the driver writes. The search waits for MLflow once, before its
+first trial, to learn whether it can be written; after that, one thread writes (see mlflow_runs.py).
 """
 
 import os
-import re
-import ssl
-import textwrap
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from tune_audio.errors import UserError
 from tune_audio.reporting.records import TrialRecord
-
-if TYPE_CHECKING:
-    from tune_audio.tracking.mlflow_runs import SearchRuns
+from tune_audio.tracking.place import check_uri, store_uri, without_password
+from tune_audio.tracking.reasons import reason, refusal
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]  # as MLflow calls how a search has ended
 
@@ -30,9 +23,9 @@ GATHER_SECONDS = 2.0
 RETRY_SECONDS = 30.0
 # Each failure against a server that hangs costs its time-outs: so many in a row are enough.
 STRIKES = 3
-SERVER_CHECK_SECONDS = 5.0
-# MLflow's defaults would send usage statistics, draw over the table on screen, and hold the end
-# of a search for a quarter of an hour when the server is gone. What the user has set stays.
+# MLflow's defaults would send usage statistics, draw over the table on screen, hold the end of a
+# search for a quarter of an hour when the server is gone, and go on writing to a SQLite file that
+# was moved away. What the user has set stays.
 MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -40,6 +33,13 @@ MLFLOW_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
+SQLITE_SETTINGS = {"MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool"}
+
+
+def status_of(*searched_and_retrained: Sequence[TrialRecord]) -> Status:
+    """How a search that ran to its end has ended: FAILED where all trials of a kind have failed."""
+    states = [{record.state for record in records} for records in searched_and_retrained]
+    return "FAILED" if {"failed"} in states else "FINISHED"
 
 
 class Mirror:
@@ -57,9 +57,12 @@ class Mirror:
         metric: logged as `best/<metric>` for every trial, e.g. `best/val/accuracy`.
         direction: of the metric.
         tags: further tags for the search's run.
+        say: told in a line what is done about a broken store, when copying begins to fail, and
+            when it works again.
 
     Raises:
-        UserError: the tracking server does not answer, or the URI is a folder of files.
+        UserError: the URI or the experiment cannot be one to write to.
+        SurroundingsError: no server answers, or the store does not take what is written.
     """
 
     def __init__(
@@ -71,14 +74,17 @@ class Mirror:
         metric: str,
         direction: Literal["maximize", "minimize"],
         tags: Mapping[str, str] | None = None,
+        say: Callable[[str], object] = lambda line: None,
     ) -> None:
-        self._uri = os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
-        _check_uri(self._uri)
+        self._uri, self._say = store_uri(), say
+        check_uri(self._uri)
+        settings = MLFLOW_SETTINGS | (SQLITE_SETTINGS if self._uri.startswith("sqlite") else {})
+        for name, value in settings.items():
+            os.environ.setdefault(name, value)
+        try:
+            from tune_audio.tracking.mlflow_runs import SearchRuns  # seconds
 
-        def connect() -> "SearchRuns":
-            from tune_audio.tracking.mlflow_runs import SearchRuns
-
-            return SearchRuns(
+            self._runs = SearchRuns(
                 self._uri,
                 space_name=space_name,
                 search_id=search_id,
@@ -86,10 +92,10 @@ class Mirror:
                 metric=metric,
                 direction=direction,
                 tags=tags or {},
+                say=say,
             )
-
-        self._connect: Callable[[], SearchRuns] = connect
-        self._runs: SearchRuns | None = None
+        except Exception as error:
+            raise refusal(error, self._uri) from error
         self._pending: dict[tuple[str, str], TrialRecord] = {}
         self._lock = threading.Lock()
         self._error: Exception | None = None
@@ -119,22 +125,20 @@ class Mirror:
             note: Markdown that MLflow shows on the run's page; "" leaves what is there.
 
         Returns:
-            One line if MLflow lacks something, else None.
+            What MLflow lacks and why, if anything; to be copied by resuming the search.
         """
         self._closing.set()
         self._thread.join()
-        if self._runs is not None:
-            try:
-                self._runs.end(status, summary or {}, artifacts, note)
-            except Exception as error:
-                self._error = error
+        try:
+            self._runs.end(status, summary or {}, artifacts, note)
+        except Exception as error:
+            self._error = error
         if self._error is None:
             return None
-        reason = textwrap.shorten(str(self._error), 200, placeholder=" …")
+        lacking = f"; {len(self._pending)} of its runs wait" if self._pending else ""
         return (
-            f"MLflow at {_without_password(self._uri)} lacks a part of this search "
-            f"({len(self._pending)} trials are waiting); resuming the search copies it. It said: "
-            f"{_without_password(reason)}"
+            f"{without_password(self._uri)} lacks a part of this search "
+            f"({reason(self._error)}{lacking})"
         )
 
     def _work(self) -> None:
@@ -145,65 +149,33 @@ class Mirror:
 
     def _drain(self) -> None:
         """Write what is pending; what fails stays pending and is tried again later."""
-        self._error = None
-        try:
-            if self._runs is None:
-                for name, value in MLFLOW_SETTINGS.items():
-                    os.environ.setdefault(name, value)
-                self._runs = self._connect()
-        except Exception as error:
-            self._error = error
+        before, self._error = self._error, self._write()
+        if self._closing.is_set():  # `close` says how it ends
             return
+        if self._error is not None and before is None:
+            self._say(
+                f"{without_password(self._uri)} does not take what is written "
+                f"({reason(self._error)}); the search goes on, and it is tried again"
+            )
+        elif self._error is None and before is not None:
+            self._say(f"{without_password(self._uri)} takes what is written again")
+
+    def _write(self) -> Exception | None:
+        """Write what is pending; the last error, where there is one."""
         with self._lock:
             batch = list(self._pending.items())
-        strikes = 0
+        strikes, last = 0, None
         for key, record in batch:
             try:
                 self._runs.write(record)
             except Exception as error:
-                self._error = error
+                last = error
                 strikes += 1
                 if strikes == STRIKES:
-                    return
+                    break
                 continue
             strikes = 0
             with self._lock:
                 if self._pending[key] is record:
                     del self._pending[key]
-
-
-def _default_uri() -> str:
-    path = str(Path.cwd() / "mlflow.db")
-    return "sqlite:///" + path.replace("%", "%25").replace("?", "%3F")
-
-
-def _check_uri(uri: str) -> None:
-    """Find now, not at the end of a night, that a store cannot be written to."""
-    scheme = uri.partition(":")[0] if ":" in uri else ""
-    if scheme in ("", "file"):
-        raise UserError(
-            f"MLFLOW_TRACKING_URI: '{uri}' is a folder of files, which MLflow 3 no longer writes; "
-            "give sqlite:////…/mlflow.db or https://…, or unset it for ./mlflow.db"
-        )
-    if scheme not in ("http", "https"):
-        return
-    address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
-    problem: str | BaseException | None = None
-    try:
-        urllib.request.urlopen(address, timeout=SERVER_CHECK_SECONDS).close()
-    except urllib.error.HTTPError as error:  # 401 and 403 are answers, too: MLflow will log in
-        problem = f"it answers {error.code}" if error.code >= 500 else None
-    except urllib.error.URLError as error:
-        # Which certificates to trust is told to MLflow by its own variables.
-        problem = None if isinstance(error.reason, ssl.SSLError) else error.reason
-    except (OSError, ValueError) as error:
-        problem = error
-    if problem is not None:
-        raise UserError(
-            f"MLFLOW_TRACKING_URI: no MLflow server at {_without_password(uri)} ({problem}); start "
-            "it (mlflow server), correct the address, or unset it for ./mlflow.db"
-        )
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+        return last

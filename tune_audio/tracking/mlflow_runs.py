@@ -7,7 +7,8 @@ lacks nothing.
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from numbers import Real
 from pathlib import Path
@@ -18,6 +19,7 @@ from ruamel.yaml import YAML
 
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.tracking.mlflow_store import KnownRun, Store, now_ms
+from tune_audio.tracking.reasons import refusal
 from tune_audio.tracking.registry import register
 
 STATUS = {"running": "RUNNING", "complete": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}
@@ -30,7 +32,8 @@ LONGEST_VALUE = 2000
 class SearchRuns:
     """What `tune_audio.tracking.mirror.Mirror` writes, and its arguments.
 
-    Every method may be repeated without harm.
+    Every method may be repeated without harm. Making one raises what is wrong with the store: its
+    parent run is written to in every way but a metric. What could not begin leaves no run.
     """
 
     def __init__(
@@ -43,21 +46,36 @@ class SearchRuns:
         metric: str,
         direction: str,
         tags: Mapping[str, str],
+        say: Callable[[str], object],
     ) -> None:
         self._space_name, self._metric = space_name, metric
         self._sign = 1.0 if direction == "maximize" else -1.0
-        self._store = Store(uri, search_id)
+        self._store = Store(uri, search_id, say)
         self._client = self._store.client
         self._children = self._store.find_runs()
         known = self._children.pop((None, None), None)
-        self._parent = known or self._store.create_run(
-            space_name, {"tune_audio.space": space_name, **tags}, now_ms()
-        )
+        self._parent = known or self._store.create_run(space_name, {}, now_ms())
+        try:
+            self._begin(space, {"tune_audio.space": space_name, **tags})
+        except Exception:  # no search begins: no run of one is to be seen
+            with suppress(Exception):
+                if known is None:
+                    self._client.delete_run(self._parent.id)
+                else:
+                    self._client.update_run(known.id, status=known.status)
+            raise
+
+    def _begin(self, space: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Write to the search's own run what all others are written by, but for a metric."""
         if self._parent.status != "RUNNING":
             self._client.update_run(self._parent.id, status="RUNNING")
+        self._client.log_batch(self._parent.id, tags=[RunTag(*tag) for tag in tags.items()])
         text = io.StringIO()
         YAML(pure=True).dump(dict(space), text)
-        self._client.log_text(self._parent.id, text.getvalue(), "space.yaml")
+        try:
+            self._client.log_text(self._parent.id, text.getvalue(), "space.yaml")
+        except Exception as error:
+            raise refusal(error, self._parent.artifact_uri, "MLflow's artifacts") from error
 
     def write(self, record: TrialRecord) -> None:
         """Bring the run of a trial or a retraining, created if need be, to what the record says."""
@@ -86,13 +104,8 @@ class SearchRuns:
             if run.status == "RUNNING":
                 self._client.set_terminated(run.id, "KILLED")
                 run.status = "KILLED"
-        now = now_ms()
-        best = [
-            Metric(_metric_name(f"best/{family}"), float(value), now, len(self._children))
-            for family, value in summary.items()
-        ]
         tags = [RunTag(NOTE, note)] if note else []
-        self._client.log_batch(self._parent.id, metrics=best, tags=tags)
+        self._client.log_batch(self._parent.id, metrics=self._new_best(summary), tags=tags)
         for path in artifacts:
             if path.is_dir():
                 self._client.log_artifacts(self._parent.id, str(path), path.name)
@@ -100,9 +113,19 @@ class SearchRuns:
                 self._client.log_artifact(self._parent.id, str(path))
         self._client.set_terminated(self._parent.id, status)
 
+    def _new_best(self, summary: Mapping[str, float]) -> list[Metric]:
+        """The best of each family after so many runs, if that is not there already."""
+        now, step, new = now_ms(), len(self._children), []
+        for family, value in summary.items():
+            name = _metric_name(f"best/{family}")
+            points = self._client.get_metric_history(self._parent.id, name)
+            if (step, float(value)) not in [(point.step, point.value) for point in points]:
+                new.append(Metric(name, float(value), now, step))
+        return new
+
     def _create_child(self, record: TrialRecord) -> KnownRun:
         name = record.key
-        if record.study == "retrain":
+        if record.study.startswith("retrain"):
             again = f" {record.number}" if record.number else ""
             name = f"retrain {record.family}{again}"
         tags = {

@@ -4,18 +4,14 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote
 
-from filelock import FileLock
-from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from tune_audio.errors import UserError
+from tune_audio.tracking.opening import open_client
 
 # Which of its views MLflow's page opens the experiment in.
 KIND = ("mlflow.experimentKind", "custom_model_development")
@@ -36,17 +32,17 @@ class KnownRun:
 class Store:
     """The experiment of a store and, in it, the runs that are tagged as of one search.
 
-    search_id: the search's own for ever. Raises UserError for an experiment that is deleted.
+    search_id: the search's own for ever. say: as `open_client`'s.
+    Raises UserError for an experiment that is deleted, and what `open_client` and MLflow raise.
     """
 
-    def __init__(self, uri: str, search_id: str) -> None:
+    def __init__(self, uri: str, search_id: str, say: Callable[[str], object]) -> None:
         # Hashed, because MLflow's filter language has no way to quote a quotation mark.
         self.search = hashlib.sha256(search_id.encode()).hexdigest()[:16]
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        with _alone_in(uri):
-            self.client = MlflowClient(tracking_uri=uri)
-            self._experiment = self._find_experiment()
+        for noisy in ("mlflow", "alembic"):  # what fails is told in a line, not in a traceback
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        self.client = open_client(uri, say)
+        self._experiment = self._find_experiment()
 
     def find_runs(self) -> dict[tuple[str | None, str | None], KnownRun]:
         """The search's runs by (study, trial); its own run is (None, None)."""
@@ -68,30 +64,22 @@ class Store:
 
     def _find_experiment(self) -> str:
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "tune_audio"
-        if self.client.get_experiment_by_name(name) is None:
-            with suppress(MlflowException):  # another search may create it at this very moment
-                self.client.create_experiment(name)
         experiment = self.client.get_experiment_by_name(name)
-        if experiment is None or experiment.lifecycle_stage == "deleted":
+        if experiment is None:
+            try:
+                self.client.create_experiment(name)
+            except MlflowException:  # another search may have created it at this very moment
+                if self.client.get_experiment_by_name(name) is None:
+                    raise
+            experiment = self.client.get_experiment_by_name(name)
+        if experiment.lifecycle_stage == "deleted":
             raise UserError(
-                f"MLFLOW_EXPERIMENT_NAME: the experiment '{name}' is deleted or cannot be made; "
-                "restore it in MLflow or name another"
+                f"MLFLOW_EXPERIMENT_NAME: the experiment '{name}' is deleted; restore it in "
+                "MLflow, name another, or go on with --no-mlflow"
             )
         if KIND[0] not in experiment.tags:
             self.client.set_experiment_tag(experiment.experiment_id, *KIND)
         return experiment.experiment_id
-
-
-@contextmanager
-def _alone_in(uri: str) -> Iterator[None]:
-    """Two processes that create the tables of one sqlite file at once break it: one at a time."""
-    if not uri.startswith("sqlite:///"):
-        yield
-        return
-    database = Path(unquote(uri.removeprefix("sqlite:///").partition("?")[0]))
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_name(f".{database.name}.lock")):
-        yield
 
 
 def _known(run: Run) -> KnownRun:

@@ -15,6 +15,7 @@ from tune_audio.errors import UserError
 from tune_audio.features.pipeline import Features, View
 from tune_audio.features.prefix import split_head, split_model
 from tune_audio.features.spec_augment import spectrogram_stage
+from tune_audio.machine.watchdog import alive
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.losses import make_loss
 from tune_audio.training.metrics import check_metric
@@ -118,6 +119,7 @@ class Learner:
 
     def train_step(self, view: View, index: Tensor, step: int, steps: int) -> Tensor:
         """One step of an epoch of so many, in train mode: (summed loss, hits) of its clips."""
+        alive()
         self._set_rate(self.epoch + step / steps)
         features, targets = self._mixed(*view.batch(index), step)
         logits = self.suffix(features)
@@ -159,13 +161,15 @@ class Learner:
         view = self.features.clean(split)
         self.suffix.eval()
         index = torch.arange(len(view), device=self.device)
-        logits = torch.cat(
-            [self.suffix(view.batch(i)[0]).float() for i in index.split(EVALUATION_BATCH)]
-        )
+        logits = torch.cat([self._logits(view, i) for i in index.split(EVALUATION_BATCH)])
         loss = self.loss(logits, view.targets, label_smoothing=0.0).item()
         rows = self.features.rows(split)
         recording = self.features.corpus.recording[rows]
         return Evaluation(self.features.corpus.targets[rows], logits.cpu().numpy(), loss, recording)
+
+    def _logits(self, view: View, index: Tensor) -> Tensor:
+        alive()
+        return self.suffix(view.batch(index)[0]).float()
 
     def validation_scores(self) -> dict[str, float]:
         """Every metric of the validation clips, by the weights as they are now."""

@@ -80,6 +80,7 @@ class Watch(Callback):
         return {}  # as in StudySearcher
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.searcher.started(trial.config["key"])
         self._changed(trial)
 
     def on_trial_result(

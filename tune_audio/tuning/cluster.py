@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
 import ray
 
 from tune_audio.costs.packing import Node
+from tune_audio.data.progress import say
 from tune_audio.errors import UserError
 from tune_audio.machine.environment import WORKERS, joins_cluster, prepare
 from tune_audio.machine.signals import interrupts_wait
@@ -64,7 +64,7 @@ def check_needs(needs: Mapping[str, Need], *, may_grow: bool) -> None:
                 f"{problem}; go on with --resume NAME and less of them by --set "
                 f"search.cpus_per_trial=1, search.gpus_per_trial=auto or models.{family}.resources"
             )
-        click.echo(f"{problem}; waiting for one that has it to join the cluster", err=True)
+        say(f"{problem}; waiting for one that has it to join the cluster")
 
 
 def _amounts(resources: Need) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from tune_audio.data.progress import tracking
 from tune_audio.errors import UserError
@@ -74,9 +75,10 @@ def announce(space: SearchSpace, console: Console) -> None:
             "with --data FOLDER"
         )
     console.print(
-        "[bold]Demonstration:[/] synthesised audio and, for pretrained families, compact backbones "
-        "of a million parameters; its figures say nothing about real recordings.\n"
-        f"The real thing: python -m tune_audio.search --space {space.name} --data FOLDER"
+        Text("Demonstration:", style="bold"),
+        "synthesised audio and, for pretrained families, compact backbones of a million "
+        "parameters; its figures say nothing about real recordings.\n"
+        f"The real thing: python -m tune_audio.search --space {space.name} --data FOLDER",
     )
     if lacking := [family.name for family in space.families.values() if not _has_weights(family)]:
         console.print(f"Left out, for no compact weights come for them: {', '.join(lacking)}")

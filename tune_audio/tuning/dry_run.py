@@ -13,6 +13,7 @@ from tune_audio.costs.forecast_tables import show_forecast
 from tune_audio.costs.outline import outline
 from tune_audio.data.corpus import Corpus
 from tune_audio.data.progress import tracking
+from tune_audio.escaping import printable_lines
 from tune_audio.features.store import FeatureStore
 from tune_audio.models import build_model
 from tune_audio.reporting.ranking import varying
@@ -32,7 +33,8 @@ def show(space: SearchSpace, console: Console, cache: Path, feature_bytes: int) 
 
     Raises UserError where the search would, but for what only decoding or fetching shows.
     """
-    console.print(Syntax(space.to_yaml(), "yaml", background_color="default"))
+    text = printable_lines(space.to_yaml())
+    console.print(Syntax(text, "yaml", background_color="default"))
     corpus, fetched = _looked_at(space, cache)
     configurations = {family.name: _configurations(space, family) for family in _families(space)}
     here = {name: kept for name, kept in configurations.items() if name not in fetched}

@@ -24,6 +24,7 @@ STATES = {
 }
 # A small space runs dry: after this many repeated suggestions in a row it counts as exhausted.
 PATIENCE = 64
+INSTEAD = "instead of"  # attribute of a trial: the number of the failed one that it replaces
 # What the trials of a study have in common, and what is said of a change.
 AGAIN = "its trials are compared with each other; start a new search"
 FIXED = {
@@ -50,6 +51,7 @@ class FamilyStudy:
     fixed: what all of its trials have in common, by the names of FIXED. Raises UserError where an
     existing study was started with something else: its trials could not be compared with those to
     come, and might have trained on what now tests.
+    retry_failed: every trial that failed gets a new one in its place.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class FamilyStudy:
         search: Search,
         epochs: int,
         fixed: Mapping[str, Any],
+        retry_failed: bool = False,
     ) -> None:
         self.name, self.plan, self.search, self.epochs = study, plan, search, epochs
         self.maximize = direction(search.metric) == "maximize"
@@ -74,7 +77,7 @@ class FamilyStudy:
             pruner=make_pruner(search, epochs),
         )
         self._check_fixed(fixed)
-        known = self._study.get_trials(deepcopy=False)
+        known = self._all()
         # Another seed at every opening: the same one would suggest the same trials again.
         seed = zlib.crc32(f"{search.seed} {self._study.study_name} {len(known)}".encode())
         self._study.sampler = make_sampler(search.sampler, seed)
@@ -82,11 +85,14 @@ class FamilyStudy:
         for configuration in map(_as_stored, plan.configurations or ()):
             if configuration not in queued:
                 self._study.enqueue_trial({}, {"params": configuration})
-        for frozen in self._study.get_trials(deepcopy=False):
+        if retry_failed:
+            self._queue_failed()
+        self._replaced = {trial.user_attrs.get(INSTEAD) for trial in self._all()}
+        for frozen in self._all():
             if frozen.state == TrialState.RUNNING and "params" not in frozen.user_attrs:
                 # Killed in the middle of its suggestions: what is fixed is not among them.
                 self._study.tell(frozen.number, state=TrialState.FAIL)
-            elif frozen.state != TrialState.WAITING and _was_run(frozen):
+            elif frozen.state != TrialState.WAITING and self._counts(frozen):
                 self._remember(optuna.Trial(self._study, frozen._trial_id), frozen)
 
     def _check_fixed(self, fixed: Mapping[str, Any]) -> None:
@@ -96,6 +102,24 @@ class FamilyStudy:
                 raise UserError(FIXED[name].format(now=value, then=started[name]))
         if started | fixed != started:
             self._study.set_user_attr("fixed", started | fixed)
+
+    def _all(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _queue_failed(self) -> None:
+        """Optuna's trials have one end: a failed one is run again as another, in its place."""
+        replaced = {trial.user_attrs.get(INSTEAD) for trial in self._all()}
+        for trial in self._all():
+            failed = trial.state == TrialState.FAIL and "params" in trial.user_attrs
+            if failed and trial.number not in replaced:
+                given = {} if trial.params else {"params": trial.user_attrs["params"]}
+                self._study.enqueue_trial(trial.params, {INSTEAD: trial.number} | given)
+
+    def _counts(self, trial: FrozenTrial) -> bool:
+        """Whether it is a trial of its own: not a repeated suggestion, nor one run anew."""
+        attributes = trial.user_attrs
+        run = "params" in attributes and "repeats" not in attributes
+        return run and trial.number not in self._replaced
 
     def _remember(self, trial: optuna.Trial, frozen: FrozenTrial) -> TrialRecord:
         attributes = frozen.user_attrs
@@ -124,7 +148,7 @@ class FamilyStudy:
         """How many trials it has when all are run."""
         if self.plan.trials is not None:
             return self.plan.trials
-        return len(self._study.get_trials(deepcopy=False))
+        return sum(trial.number not in self._replaced for trial in self._all())
 
     @property
     def draws_blindly(self) -> bool:
@@ -147,9 +171,7 @@ class FamilyStudy:
                 twin = next((r for r in self.records.values() if r.params == params), None)
                 if twin is None:
                     trial.set_user_attr("params", params)
-                    return self._remember(
-                        trial, self._study.get_trials(deepcopy=False)[trial.number]
-                    )
+                    return self._remember(trial, self._all()[trial.number])
                 # What was run is not run again: its result is told once more, to be learned from.
                 trial.set_user_attr("repeats", twin.key)
                 state = TrialState.PRUNED if twin.value is None else None
@@ -194,10 +216,6 @@ class FamilyStudy:
         value = record.value if state == TrialState.COMPLETE else None
         self._study.tell(trial.number, value, state)
         self.records[key] = replace(record, state=STATES[state], extra=dict(extra))
-
-
-def _was_run(trial: FrozenTrial) -> bool:
-    return "params" in trial.user_attrs and "repeats" not in trial.user_attrs
 
 
 def _as_stored(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The end of a retraining: the model is tested once, and saved with what it was tested on."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
+from tune_audio.escaping import as_csv
 from tune_audio.models.saved import save_model
 from tune_audio.training.evaluation import Evaluation
 from tune_audio.training.learner import Learner
@@ -50,6 +50,7 @@ def final_test(
         extra={
             "family": config["family"],
             "multi_label": corpus.multi_label,
+            "peak": corpus.peak,
             "demonstration": config["demonstration"],
             "train_params": config["train_params"],
             **results,
@@ -66,31 +67,27 @@ def _write_per_class(path: Path, labels: list[str], clips: Evaluation) -> None:
     if not several:
         own = {"accuracy": per_class_accuracy} | own
     columns = {name: of(clips.targets, clips.logits) for name, of in own.items()}
-    with open(path, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["label", "clips", *columns])
-        for i, label in enumerate(labels):
-            rows.writerow([label, int(count[i]), *(f"{c[i]:.4f}" for c in columns.values())])
+    rows: list[list[object]] = [["label", "clips", *columns]]
+    for i, label in enumerate(labels):
+        rows.append([label, int(count[i]), *(f"{c[i]:.4f}" for c in columns.values())])
+    path.write_text(as_csv(rows), encoding="utf-8")
 
 
 def _write_predictions(path: Path, names: list[str], labels: list[str], clips: Evaluation) -> None:
     """A row a clip: its labels, the likeliest label, and the probabilities of all."""
     chances = probabilities(clips.targets, clips.logits)
     true = clips.targets > 0.5 if clips.targets.ndim == 2 else np.eye(len(labels))[clips.targets]
-    with open(path, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["file", "labels", "prediction", *labels])
-        for name, own, of_clip in zip(names, true, chances, strict=True):
-            given = "|".join(label for label, is_own in zip(labels, own, strict=True) if is_own)
-            best = labels[int(of_clip.argmax())]
-            rows.writerow([name, given, best, *(f"{chance:.4f}" for chance in of_clip)])
+    rows = [["file", "labels", "prediction", *labels]]
+    for name, own, of_clip in zip(names, true, chances, strict=True):
+        given = "|".join(label for label, is_own in zip(labels, own, strict=True) if is_own)
+        best = labels[int(of_clip.argmax())]
+        rows.append([name, given, best, *(f"{chance:.4f}" for chance in of_clip)])
+    path.write_text(as_csv(rows), encoding="utf-8")
 
 
 def _write_confusion(path: Path, labels: list[str], clips: Evaluation) -> None:
     """Rows: true labels; columns: predicted ones."""
     matrix = confusion_matrix(clips.targets, clips.logits)
-    with open(path, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["true \\ predicted", *labels])
-        for label, counts in zip(labels, matrix, strict=True):
-            rows.writerow([label, *map(int, counts)])
+    rows: list[list[object]] = [["true \\ predicted", *labels]]
+    rows += [[label, *map(int, counts)] for label, counts in zip(labels, matrix, strict=True)]
+    path.write_text(as_csv(rows), encoding="utf-8")

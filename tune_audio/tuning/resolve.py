@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from tune_audio.data.assume import AUTO, assume
+from tune_audio.escaping import printable
 from tune_audio.space import Family, Search, SearchSpace
 from tune_audio.space.domains import Fixed
 from tune_audio.space.parameters import dataset_parameters
@@ -38,10 +39,10 @@ def resolve(space: SearchSpace, console: Console) -> SearchSpace:
         data, lines, assumptions = assume(space.data, known)
         say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
         for line in lines:
-            say(line)
+            say(printable(line))
         say("Assumed, and kept in the run's space.yaml:")
         for assumption in assumptions:
-            say(f"- {assumption.reason}")
+            say(printable(f"- {assumption.reason}"))
             if assumption.otherwise:
                 say(f"  Otherwise: {assumption.otherwise}")
         space = replace(space, data=data, search=_by_clip(space.search, data))

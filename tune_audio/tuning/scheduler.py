@@ -18,7 +18,7 @@ class StudyScheduler(FIFOScheduler):
 
     def __init__(self, searcher: StudySearcher) -> None:
         super().__init__()
-        self.searcher, self.storage = searcher, searcher.storage
+        self.searcher = searcher
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # as in StudySearcher
@@ -29,5 +29,5 @@ class StudyScheduler(FIFOScheduler):
         self.searcher.died(trial.trial_id, Path(file).read_text() if file else "")
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        stop = self.storage.report(trial.config["key"], result["epochs"])
+        stop = self.searcher.report(trial.trial_id, result["epochs"])
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

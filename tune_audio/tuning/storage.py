@@ -8,13 +8,18 @@ opens it, too.
 
 from collections.abc import Container, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Search
 from tune_audio.training.metrics import direction
+from tune_audio.tuning.backup import Backup
 from tune_audio.tuning.database import open_database
 from tune_audio.tuning.family_study import FamilyStudy, Plan
+
+EPOCHS = 10  # as long as so many of its family's usual ones: no step in that time is no progress
+UNKNOWN = 6  # times search.hanging_seconds, where none is known yet
 
 
 class Storage:
@@ -23,7 +28,9 @@ class Storage:
     Opening an existing file continues it: trials that were running are handed out again first.
 
     corpus: the fingerprint of what is trained on; None where results are only read.
-    Raises UserError where the file was made with other data, epochs, metric or folds.
+    retry_failed: run the configurations that failed once more.
+    Raises UserError where the file was made with other data, epochs, metric or folds;
+    SurroundingsError, as whatever writes later, where the file cannot be read or written.
     """
 
     def __init__(
@@ -35,6 +42,7 @@ class Storage:
         epochs: int,
         study: str = "search",
         corpus: str | None = None,
+        retry_failed: bool = False,
     ) -> None:
         self.study, self.search, self.epochs = study, search, epochs
         self.plans = {plan.family.name: plan for plan in plans}
@@ -43,11 +51,12 @@ class Storage:
         fixed |= {"corpus": corpus} if corpus else {}
         database = open_database(path)
         self._families = {
-            name: FamilyStudy(database, study, plan, search, epochs, fixed)
+            name: FamilyStudy(database, study, plan, search, epochs, fixed, retry_failed)
             for name, plan in self.plans.items()
         }
         self._family_of = {record.key: record.family for record in self.records()}
         self._unfinished = [r.key for r in self.records() if r.state == "running"]
+        self._backup = Backup(path)
 
     def next(self, families: Container[str] | None = None) -> TrialRecord | None:
         """The next trial to run, with what it has done so far; None if there are no more.
@@ -69,6 +78,14 @@ class Storage:
     def repeat(self, key: str) -> None:
         """Hand out a running trial once more, as if its process had been killed."""
         self._unfinished.append(key)
+
+    def patience_seconds(self, family: str) -> float:
+        """How long a trial of a family may do no step before it counts as hanging."""
+        trials = self._families[family].records.values()
+        known = [row.get("epoch_seconds", 0.0) for trial in trials for row in trial.epochs]
+        if not known:
+            return UNKNOWN * self.search.hanging_seconds
+        return max(self.search.hanging_seconds, EPOCHS * median(known))
 
     def totals(self) -> dict[str, int]:
         """How many trials each family has when all are run."""
@@ -100,6 +117,7 @@ class Storage:
         A second end of the same trial changes nothing.
         """
         self._families[self._family_of[key]].finish(key, error, extra)
+        self._backup.keep()
 
     def record(self, key: str) -> TrialRecord:
         """What is known of one trial."""

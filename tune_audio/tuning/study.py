@@ -5,11 +5,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import ray
 from ray import tune
 from ray.tune import (
@@ -22,6 +20,7 @@ from ray.tune import (
 
 from tune_audio.costs.packing import Packing
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.progress import say
 from tune_audio.errors import SurroundingsError
 from tune_audio.machine.signals import handlers_kept
 from tune_audio.reporting.records import TrialRecord
@@ -90,7 +89,6 @@ def run(
     is kept, and the rest is not given up.
     """
     may_grow = start_ray()
-    say = partial(click.echo, err=True)
     coming = UNSEEN_SHARE if may_grow and gpus_may_come() else 0.0
     search, plans = storage.search, storage.plans
     needs = {name: resources(plan.family, search, coming) for name, plan in plans.items()}
@@ -116,6 +114,7 @@ def run(
             "threads": max(1, int(need["CPU"])),
             "cpus": need["CPU"],
             "gpus": need["GPU"],
+            "patience_seconds": storage.patience_seconds(record.family),
             "demonstration": demonstration,
         }
 
@@ -182,8 +181,11 @@ def _fit(
             callbacks=[Watch(searcher, folder, on_change)],
         ),
     )
-    with memory_kills_known(), handlers_kept():
-        tuner.fit()
+    try:
+        with memory_kills_known(), handlers_kept():
+            tuner.fit()
+    except (OSError, EOFError) as error:  # a full disk: the notes are cut short
+        searcher.trouble = searcher.trouble or f"{scratch}, where Ray notes what it does: {error}"
     shutil.rmtree(scratch, ignore_errors=True)
 
 

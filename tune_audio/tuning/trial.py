@@ -15,6 +15,7 @@ from torch import Tensor
 from tune_audio.data.corpus import Corpus
 from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.features.store import FeatureStore
+from tune_audio.machine.watchdog import Watchdog
 from tune_audio.training.complexity import multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation
 from tune_audio.training.learner import DivergedError, Learner
@@ -23,6 +24,7 @@ from tune_audio.tuning.final_test import MODEL, final_test
 from tune_audio.tuning.hosts import find_home
 
 CHECKPOINT = "checkpoint.pt"
+HANGING = "hanging.txt"  # where a trial stood still: Python's tracebacks
 
 
 class AudioTrial(tune.Trainable):
@@ -86,11 +88,16 @@ class AudioTrial(tune.Trainable):
     def _advance(self) -> dict[str, Any]:
         """Train an epoch; what is to be known of the trial, if that was the last."""
         self.learner = learner = self.learner or self._begin()
+        assert self.folder is not None
+        watchdog = Watchdog(self.config["patience_seconds"], self.folder / HANGING)
         if learner.epoch < self.job["epochs"]:
-            self.epochs.append(learner.train_epoch() | {"host": self.host})
+            with watchdog:
+                row = learner.train_epoch()
+            self.epochs.append(row | {"host": self.host})
             self._keep_best(learner)
             self._save(learner)
-        return self._end(learner) if learner.epoch >= self.job["epochs"] else {}
+        with watchdog:
+            return self._end(learner) if learner.epoch >= self.job["epochs"] else {}
 
     def _leave_traceback(self) -> None:
         if self.folder is not None:
@@ -123,9 +130,10 @@ class AudioTrial(tune.Trainable):
         assert self.folder is not None
         checkpoint, partial = self.folder / CHECKPOINT, self.folder / f".{CHECKPOINT}.partial"
         try:
-            torch.save(state, partial)
-        except RuntimeError as error:  # what torch says of a full disk
-            raise OSError(f"{checkpoint} could not be written: {error}") from error
+            with open(partial, "wb") as file:  # torch's own writing hides why it failed
+                torch.save(state, file)
+        except OSError as error:
+            raise OSError(f"{checkpoint} cannot be written: {error.strerror}") from error
         os.replace(partial, checkpoint)
         self.home.saved(checkpoint)
 

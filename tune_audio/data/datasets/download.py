@@ -11,6 +11,7 @@ import pooch
 import requests
 from filelock import FileLock, Timeout
 
+from tune_audio.data.datasets.damage import told_as
 from tune_audio.data.datasets.unzip import unzip
 from tune_audio.data.progress import DownloadBar, say
 from tune_audio.errors import UserError
@@ -57,7 +58,7 @@ def fetch_archives(
         raise UserError(f"{error}: try again. {by_hand}") from error
     except requests.RequestException as error:
         raise UserError(f"cannot download {page}: {_first_line(error)}. {by_hand}") from error
-    except (tarfile.TarError, BadZipFile, EOFError) as error:
+    except (tarfile.TarError, BadZipFile) as error:
         raise UserError(f"cannot unpack {page}: {_first_line(error)}. {by_hand}") from error
     except OSError as error:
         raise UserError(
@@ -124,8 +125,13 @@ def _unpack(archives: Sequence[Sequence[Path]], target: Path) -> None:
             if parts[-1].suffix == ".zip":
                 unzip(parts, partial)
             else:
-                with tarfile.open(parts[0]) as tar:
-                    tar.extractall(partial, filter="data")
+                untar(parts[0], partial)
+
+
+def untar(archive: Path, folder: Path) -> None:
+    """Unpack the archive into `folder`, as `unzip` does. Raises tarfile.TarError and OSError."""
+    with told_as(tarfile.ReadError, archive.name), tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
 
 
 def _first_line(error: Exception) -> str:

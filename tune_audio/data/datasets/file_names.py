@@ -2,6 +2,8 @@
 
 from pathlib import PurePosixPath
 
+from tune_audio.escaping import printable
+
 
 class FileNames:
     """The names met so far in one column of a table: each stands once, inside the folder."""
@@ -16,4 +18,4 @@ class FileNames:
         if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
             return f"{self.column} {name!r} must be a path inside the folder"
         first = self._line_of.setdefault(path, line)
-        return None if first == line else f"{name} stands in line {first} already"
+        return None if first == line else f"{printable(name)} stands in line {first} already"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from annotated_types import Gt, Le
 
-from tune_audio.data.audio import audio_files, is_hidden, printable
+from tune_audio.data.audio_file import audio_files, is_hidden
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.datasets.file_names import FileNames
 from tune_audio.data.datasets.tables import read_rows
@@ -17,6 +17,7 @@ from tune_audio.data.names import relative_name
 from tune_audio.data.split import share_of_train
 from tune_audio.data.windows import HopSeconds, WindowSeconds, cut_windows
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable
 
 METADATA = "metadata.csv"
 COLUMNS = "file_name,label[,split][,group]"
@@ -150,7 +151,7 @@ def _class_folders(parent: Path) -> Iterator[Path]:
 
 def _class_clips(classes: Sequence[Path], split: str | None) -> list[Clip]:
     return [
-        Clip(path, (_label(printable(folder.name)),), split=split)
+        Clip(path, (_label(folder.name),), split=split)
         for folder in classes
         for path in audio_files(folder)
     ]
@@ -158,7 +159,7 @@ def _class_clips(classes: Sequence[Path], split: str | None) -> list[Clip]:
 
 def _label(text: str) -> str:
     # macOS writes é as two characters and others as one; both are the same class.
-    return unicodedata.normalize("NFC", text.strip())
+    return unicodedata.normalize("NFC", printable(text.strip()))
 
 
 def _from_metadata(root: Path) -> list[Clip]:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune_audio.data.audio import BadAudio, duration_seconds
+from tune_audio.data.audio import duration_seconds
+from tune_audio.data.audio_file import BadAudio
 from tune_audio.data.clips import Clip
 from tune_audio.errors import UserError
 

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from tune_audio.data.audio import audio_files, is_hidden, printable
+from tune_audio.data.audio_file import audio_files, is_hidden
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.data.datasets.commands import commands_and_unknown, present_labels, twelve_classes
 from tune_audio.data.datasets.download import fetch_archive
 from tune_audio.data.datasets.silence import cut_silence, stretches
 from tune_audio.errors import UserError
+from tune_audio.escaping import printable
 
 NOISE_FOLDER = "_background_noise_"
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}

@@ -5,13 +5,14 @@ The names of records and the section numbers are those of PKWARE's APPNOTE.TXT 6
 
 import io
 import struct
-import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from tune_audio.data.datasets.damage import told_as
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,16 +34,15 @@ END64_SIGNATURE = b"PK\6\6"
 def unzip(parts: Sequence[Path], folder: Path) -> None:
     """Unpack the archive into `folder`; `parts` are its files in order, the .zip one last.
 
-    Nothing is written outside of `folder`. Raises BadZipFile and OSError.
+    Nothing is written outside of `folder`. Raises BadZipFile, whatever is wrong with the archive,
+    and OSError, whatever is with the disk.
     """
-    try:
+    with told_as(BadZipFile, parts[-1].name):
         if len(parts) == 1:
             with ZipFile(parts[0]) as archive:
                 archive.extractall(folder)
         else:
             _unzip_split(parts, folder)
-    except (zlib.error, EOFError) as error:
-        raise BadZipFile(f"{parts[-1].name}: {error}") from error
 
 
 def _unzip_split(parts: Sequence[Path], folder: Path) -> None:

@@ -1,0 +1,124 @@
+"""A store whose making was ended: completed, or set aside if nothing is lost by it."""
+
+import os
+import sqlite3
+from contextlib import closing
+
+import pytest
+from mlflow_records import open_mirror, runs_of, start_python, trial
+
+from tune_audio.errors import SurroundingsError
+from tune_audio.tracking import opening
+
+# Ends before the statement of that number, of some 1700, by which a store's tables are made.
+DIE = """
+    import itertools, os, sys
+    from mlflow import MlflowClient
+    from mlflow_records import open_mirror
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    numbers, last = itertools.count(1), int(sys.argv[2])
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def die(*_):
+        if next(numbers) == last:
+            os._exit(9)
+
+    if sys.argv[1] == "MLflow":
+        MlflowClient(tracking_uri=f"sqlite:///{os.getcwd()}/mlflow.db")
+    else:
+        open_mirror()
+"""
+
+
+def ended(folder, maker, statement):
+    process = start_python(DIE, maker, str(statement), folder=folder)
+    said, _ = process.communicate()
+    assert process.returncode == 9, said
+
+
+@pytest.fixture(autouse=True)
+def nobody_else_makes_it(monkeypatch):
+    monkeypatch.setattr(opening, "STILL_SECONDS", 0.0)
+
+
+def use(said):
+    """A search in the store of this folder; its runs."""
+    from mlflow import MlflowClient
+
+    mirror = open_mirror(say=said.append)
+    mirror.mirror(trial(0))
+    assert mirror.close("FINISHED", {"cnn": 0.5}) is None
+    runs = runs_of(MlflowClient(tracking_uri=f"sqlite:///{os.getcwd()}/mlflow.db"))
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    return sorted(runs)
+
+
+def files(folder):
+    return {path.name for path in folder.iterdir()} - {".mlflow.db.lock", "mlruns"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def test_what_we_make_is_whole_or_not_there(folder):
+    ended(folder, "we", 500)
+    (left,) = files(folder)
+    assert left.startswith(".mlflow.db.") and left.endswith(".partial")
+    said = []
+    assert use(said) == ["cnn-0", "speech4"]
+    assert files(folder) == {"mlflow.db"} and said == []
+
+
+@pytest.mark.parametrize("statement", [200, 580])
+def test_what_mlflow_left_half_made_is_completed_or_set_aside(folder, statement):
+    ended(folder, "MLflow", statement)
+    assert files(folder) >= {"mlflow.db"}
+    said = []
+    assert use(said) == ["cnn-0", "speech4"]
+    aside = files(folder) - {"mlflow.db"}
+    assert [name for line in said for name in aside if name in line] == sorted(aside)
+
+
+def break_tables(database):
+    """As an upgrade that was ended leaves them: some new ones, and the mark of an old version."""
+    with closing(sqlite3.connect(database)) as opened:
+        names = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        opened.execute(f'DROP TABLE "{names[-1][0]}"')
+        opened.execute("DELETE FROM alembic_version")
+        opened.commit()
+
+
+def test_what_is_set_aside_replaces_nothing(store, tmp_path):
+    (tmp_path / "mlflow.db.broken-1").write_text("of last year")
+    break_tables(tmp_path / "mlflow.db")
+    said = []
+    assert use(said) == ["cnn-0", "speech4"]
+    assert len(said) == 1 and "mlflow.db.broken-2" in said[0] and "\n" not in said[0]
+    assert (tmp_path / "mlflow.db.broken-1").read_text() == "of last year"
+    assert (tmp_path / "mlflow.db.broken-2").read_bytes().startswith(b"SQLite format 3")
+
+
+def test_what_holds_runs_stays_where_it_is(store, tmp_path):
+    open_mirror().close()
+    break_tables(tmp_path / "mlflow.db")
+    with pytest.raises(SurroundingsError, match="it holds 1 runs"):
+        open_mirror()
+    assert files(tmp_path) == {"mlflow.db"}
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as opened:
+        assert opened.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
+def test_a_store_of_another_version_of_mlflow_is_told_so(store, tmp_path):
+    open_mirror().close()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as opened:
+        opened.execute("UPDATE alembic_version SET version_num = 'of a later year'")
+        opened.commit()
+    with pytest.raises(SurroundingsError, match="found version of a later year"):
+        open_mirror()
+    assert files(tmp_path) == {"mlflow.db"}

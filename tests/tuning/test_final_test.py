@@ -1,0 +1,42 @@
+"""What a retraining leaves: files that others open, and a model that hears as its corpus was."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from pitch_model import PARAMS
+
+from tune_audio.inference.classifier import Classifier
+from tune_audio.training.evaluation import Evaluation
+from tune_audio.tuning.final_test import final_test
+
+CONFIG = {
+    "model": "lstm_cnn",
+    "model_params": PARAMS,
+    "family": "mine",
+    "demonstration": False,
+    "train_params": {},
+}
+
+
+def read(path: Path) -> list[list[str]]:
+    return list(csv.reader(path.open(encoding="utf-8", newline="")))
+
+
+def test_what_is_written_of_names_and_labels(trained, tone_corpus, tmp_path: Path) -> None:
+    labels, names = ["=high", "-low", "middle"], [f"@\x1b[2J{n}" for n in tone_corpus.names]
+    corpus = replace(tone_corpus, labels=labels, names=names, peak="normalise")
+    rows = corpus.rows("test")
+    targets = corpus.targets[rows]
+    said = Evaluation(targets, 5 * np.eye(3, dtype=np.float32)[targets], 0.1, np.arange(len(rows)))
+    learner = SimpleNamespace(model=trained, evaluate=lambda split: said)
+    final_test(learner, corpus, CONFIG, tmp_path)
+    assert Classifier(tmp_path / "model").peak == "normalise"
+    head, first, *_ = read(tmp_path / "predictions.csv")
+    assert head == ["file", "labels", "prediction", "'=high", "'-low", "middle"]
+    assert first[0].startswith(r"'@\x1b[2J") and first[1] == first[2] == "'=high"
+    assert all(0 <= float(cell) <= 1 for cell in first[3:])
+    assert [row[0] for row in read(tmp_path / "per_class.csv")[1:]] == head[3:]
+    assert read(tmp_path / "confusion_matrix.csv")[1] == ["'=high", "8", "0", "0"]
