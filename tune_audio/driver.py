@@ -70,7 +70,7 @@ class Driver:
                 soft_wrap=True,
             )
         if self.run.space.exists():  # it was begun, with a database
-            restore_if_damaged(self.run.database, partial(self.console.print, soft_wrap=True))
+            restore_if_damaged(self.run.database, say)
         if self._storage is not None:
             self._copy = RunCopy(self.run, self._storage, say)
             self._copy.start()

@@ -1,8 +1,10 @@
 """A store whose making was ended: completed, or set aside if nothing is lost by it."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from mlflow_records import open_mirror, runs_of, start_python, trial
@@ -94,31 +96,62 @@ def break_tables(database):
         opened.commit()
 
 
-def test_what_is_set_aside_replaces_nothing(store, tmp_path):
-    (tmp_path / "mlflow.db.broken-1").write_text("of last year")
-    break_tables(tmp_path / "mlflow.db")
+@pytest.fixture
+def database(folder, empty_store):
+    """A store that this process has not opened, for MLflow looks at its tables only once."""
+    return Path(shutil.copy(empty_store, folder / "mlflow.db"))
+
+
+@pytest.fixture
+def used_database(database, monkeypatch):
+    """The same, holding a search."""
+    elsewhere = database.rename(database.with_name("elsewhere.db"))
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}")
+        open_mirror().close()
+    database.with_name(".elsewhere.db.lock").unlink()
+    return elsewhere.rename(database)
+
+
+def test_what_is_set_aside_replaces_nothing(database):
+    last_year = database.with_name("mlflow.db.broken-1")
+    last_year.write_text("of last year")
+    break_tables(database)
     said = []
     assert use(said) == ["cnn-0", "speech4"]
     assert len(said) == 1 and "mlflow.db.broken-2" in said[0] and "\n" not in said[0]
-    assert (tmp_path / "mlflow.db.broken-1").read_text() == "of last year"
-    assert (tmp_path / "mlflow.db.broken-2").read_bytes().startswith(b"SQLite format 3")
+    assert last_year.read_text() == "of last year"
+    assert database.with_name("mlflow.db.broken-2").read_bytes().startswith(b"SQLite format 3")
 
 
-def test_what_holds_runs_stays_where_it_is(store, tmp_path):
-    open_mirror().close()
-    break_tables(tmp_path / "mlflow.db")
+def test_what_somebody_else_is_making_is_waited_for(database, empty_store, monkeypatch):
+    waited, said = [], []
+
+    def complete(seconds):
+        waited.append(seconds)
+        shutil.copy(empty_store, database)
+
+    break_tables(database)
+    monkeypatch.setattr(opening, "STILL_SECONDS", 60.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(opening.time, "sleep", complete)
+        assert use(said) == ["cnn-0", "speech4"]
+    assert files(database.parent) == {"mlflow.db"} and said == [] and waited == [60.0]
+
+
+def test_what_holds_runs_stays_where_it_is(used_database):
+    break_tables(used_database)
     with pytest.raises(SurroundingsError, match="it holds 1 runs"):
         open_mirror()
-    assert files(tmp_path) == {"mlflow.db"}
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as opened:
+    assert files(used_database.parent) == {"mlflow.db"}
+    with closing(sqlite3.connect(used_database)) as opened:
         assert opened.execute("SELECT count(*) FROM runs").fetchone() == (1,)
 
 
-def test_a_store_of_another_version_of_mlflow_is_told_so(store, tmp_path):
-    open_mirror().close()
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as opened:
+def test_a_store_of_another_version_of_mlflow_is_told_so(used_database):
+    with closing(sqlite3.connect(used_database)) as opened:
         opened.execute("UPDATE alembic_version SET version_num = 'of a later year'")
         opened.commit()
     with pytest.raises(SurroundingsError, match="found version of a later year"):
         open_mirror()
-    assert files(tmp_path) == {"mlflow.db"}
+    assert files(used_database.parent) == {"mlflow.db"}

@@ -57,7 +57,7 @@ class SearchRuns:
         self._parent = known or self._store.create_run(space_name, {}, now_ms())
         try:
             self._begin(space, {"tune_audio.space": space_name, **tags})
-        except Exception:  # no search begins: no run of one is to be seen
+        except BaseException:  # no search begins: no run of one is to be seen
             with suppress(Exception):
                 if known is None:
                     self._client.delete_run(self._parent.id)
