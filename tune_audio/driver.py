@@ -1,7 +1,6 @@
 """What a search and a retraining share on the driver: data, display, MLflow, the run itself."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
