@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make search   find the best of three families for four spoken words (ARGS='--data FOLDER ...')"
-	@echo "make test     lint, check types and run all tests (ARGS='tests/models -k lstm', ARGS=--cov)"
+	@echo "make test     lint, types, known holes and all tests (ARGS='tests/models -k lstm', ARGS=--cov)"
 	@echo "make format   put the code into shape"
 
 install: .venv/installed
@@ -19,7 +19,7 @@ install: .venv/installed
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' || { echo "make: $(PYTHON) is older than 3.11.4; say make PYTHON=python3.11"; exit 2; }
 	@echo "Installing into .venv (once; some minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -qq --disable-pip-version-check 'torch>=2.11,<2.14'
+	@$(BIN)/pip install -qq --disable-pip-version-check 'torch>=2.13,<2.14'
 	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@touch $@
 
@@ -30,7 +30,7 @@ test: install lint
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: install
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python .ci/audit.py
 
 format: install
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -1,5 +1,6 @@
 """A search that outlives its terminal, its process and its machine."""
 
+import contextlib
 import os
 import pty
 import shutil
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from searches import EPOCHS, LIMIT_SECONDS, SPACE, count_epochs, finish, start
+from searches import EPOCHS, LIMIT_SECONDS, SPACE, count_epochs, finish, left_over, start
 
 SMALL = ("--space", "space.yaml", "--no-retrain", "--name", "long")
 
@@ -51,13 +52,39 @@ def test_a_search_goes_on_when_its_process_and_then_its_machine_are_lost(place: 
     assert not list(copy.rglob("*.pt"))  # a checkpoint goes when its trial has ended
 
 
-def test_a_closed_terminal_interrupts(place: Path):
+def start_in_a_terminal(place: Path) -> tuple[int, int]:
+    """The process and its terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(place)
         os.environ["TUNE_AUDIO_CACHE"] = str(place / "cache")
         os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
         os.execv(sys.executable, [sys.executable, "-m", "tune_audio.search", *SMALL])
+    return pid, terminal
+
+
+def test_ctrl_c_three_times_in_a_hurry_and_then_until_it_ends(place: Path):
+    pid, terminal = start_in_a_terminal(place)
+    wait_for(place, 4)
+    said = b""
+    with contextlib.suppress(OSError):  # its end, as a terminal tells it
+        for pause in (0.1, 0.1, *[1.1] * 60):
+            os.write(terminal, b"\x03")
+            time.sleep(pause)
+            said += os.read(terminal, 2**16)  # at least ^C
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, said
+    assert b"Go on with: python -m tune_audio.search --resume long" in said
+    assert b"Traceback" not in said and b"Exception ignored" not in said
+    assert 4 <= count_epochs(place / "runs" / "long" / "optuna.db") < EPOCHS
+    until = time.monotonic() + 30
+    while left_over(place) and time.monotonic() < until:  # killed, and not yet gone
+        time.sleep(0.2)
+    assert left_over(place) == []
+
+
+def test_a_closed_terminal_interrupts(place: Path):
+    pid, terminal = start_in_a_terminal(place)
     wait_for(place, 4)
     os.close(terminal)
     _, status = os.waitpid(pid, 0)

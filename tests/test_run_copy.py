@@ -82,6 +82,17 @@ def test_another_run_of_that_name_is_not_overwritten(run: RunFolder, tmp_path: P
     RunCopy(run, str(tmp_path / "storage")).update()  # its own it goes on with
 
 
+def test_a_folder_that_is_no_copy_of_a_run_keeps_what_is_in_it(run: RunFolder, tmp_path: Path):
+    place = tmp_path / "storage" / "one"
+    place.mkdir(parents=True)
+    (place / ".writable").touch()  # left by one that was killed
+    RunCopy(run, str(tmp_path / "storage"))
+    (place / "thesis.tex").write_text("years")
+    with pytest.raises(UserError, match=r"one is no copy of a run, thesis\.tex is in it"):
+        RunCopy(run, str(tmp_path / "storage"))
+    assert names(place) == {"thesis.tex"}
+
+
 def test_what_cannot_be_copied_is_told_and_tried_again(run: RunFolder, tmp_path: Path):
     told: list[str] = []
     copy = RunCopy(run, str(tmp_path / "storage"), told.append)

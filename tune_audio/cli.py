@@ -1,8 +1,9 @@
 """What the command lines have in common: options, the console, and how they end."""
 
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,42 +63,60 @@ def main(command: click.Command) -> NoReturn:
 
     With --debug among the arguments, the traceback of any error is shown.
     """
-    debug, signals = "--debug" in sys.argv[1:], Signals()
+    signals = Signals()
     signals.listen((0, 1, *error_stream.take()))
+    code = _run(command, debug="--debug" in sys.argv[1:])
+    signals.ignore()
+    sys.exit(signals.exit_code if code == INTERRUPTED else code)
+
+
+def _run(command: click.Command, *, debug: bool) -> int:
+    """The exit code of a command; what it has raised is shown."""
     try:
-        code = command.main(standalone_mode=False) or 0
-        sys.exit(signals.exit_code if code == INTERRUPTED else code)
+        return command.main(standalone_mode=False) or 0
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
-        sys.exit(signals.exit_code)
+        return INTERRUPTED
     except click.ClickException as error:
         if debug:
             traceback.print_exc()
         else:
             vars(error)["message"] = printable_lines(error.message)  # it is not to be assigned
             error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except OSError as error:
         if debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {place}{error.strerror or error} (--debug shows where)", err=True)
-        sys.exit(1)
+        return 1
     except Exception as error:
         if debug:
             raise
         reason = printable(" ".join(str(error).split())) or "no reason given"
         click.echo(f"Error: {type(error).__name__}: {reason} (--debug shows where)", err=True)
-        sys.exit(1)
+        return 1
 
 
-def go_on(run: str) -> str:
-    """The command that resumes a search, as this one was started: here, or by `ray submit`."""
-    program = Path(sys.argv[0])
-    if program.name == "search.py" and program.parent.name != "tune_audio":  # Ray's copy of it
-        return f"ray submit CLUSTER.yaml tune_audio/search.py --resume {run}"
-    command = "tune-audio search" if program.name == "tune-audio" else "python -m tune_audio.search"
-    return f"{command} --resume {run}"
+def go_on(run: str, command: str = "search", overrides: Sequence[str] = ()) -> str:
+    """The command that goes on with a run, as this one was started: here, or by `ray submit`.
+
+    overrides: what --set was given, where the run does not know it.
+    """
+    given = [f"--resume {run}" if command == "search" else run]
+    given += [f"--set {shlex.quote(override)}" for override in overrides]
+    program, start = Path(sys.argv[0]), f"python -m tune_audio.{command}"
+    if program.name == "tune-audio":
+        start = f"tune-audio {command}"
+    elif program.name == f"{command}.py" and program.parent.name != "tune_audio":  # Ray's copy
+        start = f"ray submit CLUSTER.yaml tune_audio/{command}.py"
+    return " ".join([start, *given])
+
+
+def interrupted(console: Console, command: str) -> int:
+    """Say which command goes on; what one returns that was interrupted."""
+    console.print(f"\nInterrupted. Go on with: {command}", soft_wrap=True, highlight=False)
+    return INTERRUPTED
 
 
 class Terminal(Console):

@@ -82,11 +82,13 @@ class Driver:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
-        self._close_mirror(kind)
-        if self._copy is not None:
-            self._copy.close()
-            if self._copy.complaint:
-                self.console.print(f"Copy      {self._copy.complaint}")
+        try:
+            self._close_mirror(kind)
+        finally:  # who is tired of waiting for MLflow has the copy nevertheless
+            if self._copy is not None:
+                self._copy.close()
+                if self._copy.complaint:
+                    self.console.print(f"Copy      {self._copy.complaint}")
 
     def _close_mirror(self, kind: type | None) -> None:
         if self._mirror is None:

@@ -10,9 +10,10 @@ import click
 from tune_audio.claims import make_claims
 from tune_audio.cli import (
     CONTEXT,
-    INTERRUPTED,
     cache_gb_option,
     debug_option,
+    go_on,
+    interrupted,
     main,
     make_console,
     no_mlflow_option,
@@ -63,9 +64,14 @@ def retrain(
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)
     driver = Driver(folder, space, console, cache_gb, mlflow=not no_mlflow)
-    with folder.locked(), driver:
-        driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
-    return driver.check_models() if driver.finished else INTERRUPTED
+    try:
+        with folder.locked(), driver:
+            driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
+    except KeyboardInterrupt:  # as in search
+        driver.finished = False
+    if driver.finished:
+        return driver.check_models()
+    return interrupted(console, go_on(folder.name, "retrain", overrides))
 
 
 def retrain_best(driver: Driver, corpus: Corpus, *, retry_failed: bool = False) -> bool:

@@ -19,13 +19,14 @@ from tune_audio.run_folder import LATEST, RunFolder
 
 SECONDS = 30.0  # between two looks at what is new: the most that a lost machine loses
 PIECE_BYTES = 8 * 2**20
+BEGUN = {".writable", ".id.partial"}  # what a copy leaves that was killed before its first file
 
 
 class RunCopy:
     """Keeps STORAGE/NAME as runs/NAME is, in a thread of its own, until it is closed.
 
     storage: a folder or a URI. say: told when copying begins to fail, and when it works again.
-    Raises UserError where it cannot be written, or holds another run of that name.
+    Raises UserError where it cannot be written, or holds something else of that name.
     """
 
     def __init__(
@@ -49,12 +50,19 @@ class RunCopy:
         publish_text(run.storage, storage)  # for --resume and retrain
 
     def _check_own(self) -> None:
-        """What is there is replaced file by file: it has to be an earlier state of this run."""
+        """What is there is replaced or removed: it has to be an earlier state of this run."""
+        ours = self.run.id  # of all files the first to be copied
         kept = self.files.get_file_info(f"{self.place}/.id")
         if not kept.is_file:
+            there = self.files.get_file_info(fs.FileSelector(self.place, allow_not_found=True))
+            if others := sorted({info.base_name for info in there} - BEGUN):
+                raise UserError(
+                    f"--storage: {self.place} is no copy of a run, {others[0]} is in it, and what "
+                    "is not the run's would be removed; give another --name or another folder"
+                )
             return
         with self.files.open_input_stream(kept.path) as stream:
-            if stream.readall().decode() != self.run.id:
+            if stream.readall().decode() != ours:
                 raise UserError(
                     f"--storage: {self.storage} has another run {self.run.name}; give this one "
                     f"another --name, or go on with that by --resume {self.run.name} --storage "

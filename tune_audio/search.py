@@ -14,11 +14,11 @@ import click
 from tune_audio.claims import make_claims, write_claims
 from tune_audio.cli import (
     CONTEXT,
-    INTERRUPTED,
     cache_gb_option,
     debug_option,
     family_checkpoint,
     go_on,
+    interrupted,
     main,
     make_console,
     no_mlflow_option,
@@ -140,11 +140,12 @@ def search(
                 driver.finished = retrain_best(driver, corpus, retry_failed=retry_failed)
     except KeyboardInterrupt:  # more than once, or where nothing else was waiting for it
         driver.finished = False
+        if not run.space.exists():  # nothing has begun
+            raise
     if driver.finished:
         say_where(run, chosen.name, console, mlflow=driver.mlflow)
         return driver.check_models()
-    console.print(f"\nInterrupted. Go on with: {go_on(run.name)}")
-    return INTERRUPTED
+    return interrupted(console, go_on(run.name))
 
 
 def search_families(driver: Driver, storage: Storage, corpus: Corpus) -> bool:

@@ -45,6 +45,13 @@ def test_every_format_keeps_the_tone(tmp_path, suffix):
     assert peak_hertz(decoded) == pytest.approx(1_000, abs=5)
 
 
+@pytest.mark.parametrize("suffix", ["mp3", "flac"])
+def test_a_tag_before_a_recording_is_skipped(tmp_path, suffix):
+    path = write_audio(tmp_path / f"x.{suffix}", tone(1.0))
+    path.write_bytes(TAG + path.read_bytes())
+    assert peak_hertz(read_audio(path, sample_rate=RATE)) == pytest.approx(1_000, abs=5)
+
+
 def test_opus_in_ogg(tmp_path):
     path = tmp_path / "x.opus"
     soundfile.write(path, tone(1.0), 16_000, format="OGG", subtype="OPUS")
@@ -145,9 +152,21 @@ def floats(path: Path, value: float) -> Path:
     return path
 
 
+def of_another_kind(path: Path, before: bytes) -> Path:
+    """A recording that libsndfile can read, too."""
+    soundfile.write(path, tone(), 16_000, format="IRCAM", subtype="PCM_16")
+    path.write_bytes(before + path.read_bytes())
+    return path
+
+
+TAG = b"ID3\4\0\0\0\0\1\2" + bytes(130)  # two digits of 7 bits: 130 bytes follow
+EMPTY_TAG = b"ID3\4\0\0\0\0\0\0"
 BAD = {
     "empty": (lambda p: (p.touch(), p)[1], "is empty"),
-    "text": (lambda p: (p.write_text("no audio " * 20), p)[1], "cannot be decoded: Format not"),
+    "text": (lambda p: (p.write_text("no audio " * 20), p)[1], "is no WAV, AIFF, FLAC"),
+    "IRCAM": (lambda p: of_another_kind(p, b""), "is no WAV, AIFF, FLAC"),
+    "a million tags": (lambda p: (p.write_bytes(10**6 * EMPTY_TAG), p)[1], "is no WAV, AIFF"),
+    "IRCAM after a tag": (lambda p: of_another_kind(p, TAG), "is no WAV, AIFF, FLAC"),
     "missing": (lambda p: p, "No such file"),
     "folder": (lambda p: (p.mkdir(), p)[1], "not a regular file"),
     "device": (lambda p: (p.symlink_to("/dev/zero"), p)[1], "not a regular file"),

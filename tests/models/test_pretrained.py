@@ -1,5 +1,7 @@
 """The pretrained models are transformers' own, and a checkpoint is whole or refused."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +239,32 @@ DAMAGES = {
     "cut": _cut_a_weight,
     "truncated": _truncate,
 }
+
+
+class Hostile:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+def test_a_checkpoint_runs_no_code_of_its_own(tmp_path: Path) -> None:
+    checkpoint, trap = tiny_wav2vec2(tmp_path / "checkpoint"), tmp_path / "trap"
+    weights, file = Path(checkpoint) / "model.safetensors", Path(checkpoint) / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"attn_implementation": "somebody/kernel"}))
+    with pytest.raises(UserError, match="attn_implementation is somebody/kernel"):
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint)
+    file.write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(UserError, match="checkpoint"):
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint)
+    file.write_text(json.dumps(config))
+    torch.save(load_file(weights) | {"more": Hostile(trap)}, weights.with_name("pytorch_model.bin"))
+    weights.unlink()
+    with pytest.raises(UserError, match="Weights only load failed"):
+        Wav2Vec2(LABELS, SAMPLES, RATE, checkpoint=checkpoint)
+    assert not trap.exists()
 
 
 def test_weights_without_a_mask_vector_load(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def make_searcher(folder: Path, needs: dict, sampler: str, **options) -> StudySe
 
     def configure(record):
         packing.begin(record.key, record.family)
-        return {"key": record.key}
+        return {"key": record.key, "patience_seconds": 60.0}
 
     return StudySearcher(storage, configure, packing, say=print, **options)
 

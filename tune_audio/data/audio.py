@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from tune_audio.data.audio_file import BadAudio, check_container, open_regular
+from tune_audio.data.audio_file import BadAudio, check_container, check_format, open_regular
 from tune_audio.machine.error_stream import error_stream
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
@@ -117,6 +117,7 @@ def duration_seconds(path: Path) -> float:
 @contextmanager
 def _opened(file: FileIO) -> Iterator[soundfile.SoundFile]:
     """The file as libsndfile sees it; what it raises while it is open becomes BadAudio."""
+    check_format(file)
     try:
         with error_stream.silenced():
             sound = soundfile.SoundFile(file.fileno(), closefd=False)

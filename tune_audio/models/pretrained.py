@@ -21,7 +21,10 @@ import tune_audio.features._torchaudio  # noqa: F401
 from tune_audio.errors import SurroundingsError, UserError
 from tune_audio.features.waveforms import Resample
 
+# Where a checkpoint's config.json may name a repository of code for transformers to run.
+KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
 LOADING_ERRORS = (
+    ImportError,
     OSError,
     ValueError,
     KeyError,
@@ -179,7 +182,8 @@ def is_here(checkpoint: str) -> bool:
 
 def _check_kind(wanted: str, folder: Path, checkpoint: str) -> None:
     try:
-        found = json.loads((folder / "config.json").read_text()).get("model_type")
+        config = json.loads((folder / "config.json").read_text())
+        found = config.get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"checkpoint {checkpoint}: {folder / 'config.json'} is missing or unreadable; give a "
@@ -187,6 +191,9 @@ def _check_kind(wanted: str, folder: Path, checkpoint: str) -> None:
         ) from error
     if found != wanted:
         raise UserError(f"checkpoint {checkpoint}: model_type is {found}; must be {wanted}.")
+    for key in KERNELS:
+        if "/" in str(config.get(key)):  # a repository, whose code transformers would run
+            raise UserError(f"checkpoint {checkpoint}: {key} is {config[key]}; must not be there.")
 
 
 def _check_complete(

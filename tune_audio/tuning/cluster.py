@@ -4,7 +4,6 @@ import contextlib
 import logging
 import math
 import os
-import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from tune_audio.costs.packing import Node
 from tune_audio.data.progress import say
 from tune_audio.errors import UserError
 from tune_audio.machine.environment import WORKERS, joins_cluster, prepare
+from tune_audio.machine.signals import interrupts_wait
 from tune_audio.space.yaml_text import read_yaml
 
 Need = Mapping[str, float]  # of one trial: {"CPU": 1, "GPU": 0.25}
@@ -35,9 +35,10 @@ def start_ray() -> bool:
         # Workers elsewhere do not inherit what was set here.
         theirs = {name: os.environ.get(name, value) for name, value in WORKERS.items()}
         how: dict[str, Any] = {"runtime_env": {"env_vars": theirs}} if joined else {}
-        ours = signal.getsignal(signal.SIGTERM)
-        ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **how)
-        signal.signal(signal.SIGTERM, ours)  # Ray's own handler ends the process at once
+        with interrupts_wait():  # and afterwards, too: Ray's SIGTERM ends a process at once
+            ray.init(
+                include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, **how
+            )
     token = Path.home() / ".ray" / "auth_token"
     with contextlib.suppress(FileNotFoundError):
         token.chmod(0o600)  # Ray writes it readable for everybody

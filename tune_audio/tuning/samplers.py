@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 
 from tune_audio.space import Family, Search
+from tune_audio.tuning.cmaes import CmaEs
 
 DRAWS = 64  # they have every choice of few in them, as good as surely
 
@@ -24,7 +25,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         "grid": samplers.RandomSampler,
         "random": samplers.RandomSampler,
         "gp": samplers.GPSampler,
-        "cmaes": samplers.CmaEsSampler,
+        "cmaes": CmaEs,
         "nsga2": samplers.NSGAIISampler,
     }[name](seed=seed)
 

@@ -23,6 +23,7 @@ from tune_audio.data.corpus import Corpus
 from tune_audio.data.progress import say
 from tune_audio.errors import SurroundingsError
 from tune_audio.evidence.calibration import Calibration
+from tune_audio.machine.signals import handlers_kept
 from tune_audio.reporting.records import TrialRecord
 from tune_audio.space import Family, Search
 from tune_audio.space.domains import Choice, Fixed
@@ -198,7 +199,7 @@ def _fit(
         ),
     )
     try:
-        with memory_kills_known():
+        with memory_kills_known(), handlers_kept():
             tuner.fit()
     except (OSError, EOFError) as error:  # a full disk: the notes are cut short
         searcher.trouble = searcher.trouble or f"{scratch}, where Ray notes what it does: {error}"
