@@ -22,7 +22,7 @@ from tune_audio.training.metrics import direction
 from tune_audio.tuning import study
 from tune_audio.tuning.check import check_models
 from tune_audio.tuning.family_study import Plan
-from tune_audio.tuning.resolve import resolve
+from tune_audio.tuning.resolve import resolve, with_folds
 from tune_audio.tuning.storage import Storage
 
 WORDS = ("yes", "no", "bed", "cat")
@@ -111,7 +111,8 @@ def configurations(space: SearchSpace, family: Family) -> list[dict]:
 def execute(
     space: SearchSpace, plans: list[Plan], corpus: Corpus, folder: Path, name: str
 ) -> list[TrialRecord]:
-    search = space.search.model_copy(update={"sampler": "grid"})
+    folds = None if name == "retrain" else space.search.fold_count
+    search = space.search.model_copy(update={"sampler": "grid", "folds": folds})
     folder.mkdir(exist_ok=True)
     storage = Storage(folder / "optuna.db", plans, search, epochs=space.epochs, study=name)
     study.run(
@@ -130,6 +131,7 @@ def test_a_space_is_searched_retrained_and_tested(name, roots, checkpoints, tmp_
     console = Console(quiet=True)
     space = resolve(small(name, roots, checkpoints), console)
     corpus = open_data(space, console)
+    space = with_folds(space, corpus, console)
     check_models(space, corpus)
     families = space.families.values()
     plans = [Plan(family, configurations(space, family)) for family in families]
