@@ -15,6 +15,7 @@ params: {{lr: [1e-2, 1e-3], augment: [none, noise]}}
 models:
   wide: {{model: lstm_cnn, channels: 16, hidden_size: 16}}
   narrow: {{model: lstm_cnn, channels: 4, hidden_size: 4}}
+retrain: {{train_on: train}}
 """
 EPOCHS = 2 * 4 * 6  # families x configurations x epochs
 RETRAIN_EPOCHS = 2 * 6
