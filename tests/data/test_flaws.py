@@ -30,7 +30,10 @@ def word(ends: float, decibels: float = -20) -> np.ndarray:
 @pytest.mark.parametrize("offset", [0.0, 0.3])
 def test_digital_silence_is_silent_wherever_it_stands(offset: float) -> None:
     (flaw,) = flaws(int16(np.full(RATE, offset)), RATE)
-    assert (flaw.kind, flaw.reason) == ("silent", "There is nothing to hear: all samples are equal.")
+    assert (flaw.kind, flaw.reason) == (
+        "silent",
+        "There is nothing to hear: all samples are equal.",
+    )
 
 
 def test_a_step_or_two_of_dither_are_silent_and_a_whisper_is_not() -> None:
