@@ -18,7 +18,7 @@ class RunFolder:
     """The files of one search, all below one folder.
 
     space.yaml, optuna.db, leaderboard.csv, best.yaml, skipped_files.csv, duplicates.csv; trials/
-    while it runs; retrain/FAMILY-N/ with the models.
+    while it runs; retrain/FAMILY-N/ with the models; audit.csv and corrections.csv of an audit.
     """
 
     def __init__(self, path: Path) -> None:
