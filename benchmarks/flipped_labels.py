@@ -7,8 +7,9 @@ another label at random, through data.corrections. Three heads (multinomial regr
 compact AST, the compact wav2vec 2.0 and mel statistics) are trained on the flipped labels in five
 folds over speakers, and what they say of the held-out fold is judged: each alone, and their mean,
 as `tune-audio audit` does. As many clips as were flipped are named, or fewer where fewer are
-suspected. Beside it cleanlab's default (prune_by_noise_rate, by self-confidence) on the same mean,
-and chance. Labels that were wrong before count as false alarms. Seeded; minutes on one core.
+suspected. Beside it, on the same mean, cleanlab's default (prune_by_noise_rate, by self-confidence)
+and as many clips as were flipped whose own label is the least probable; and chance. Labels that
+were wrong before count as false alarms. Seeded; minutes on one core.
 """
 
 import argparse
@@ -95,7 +96,7 @@ def main() -> None:
     listing = list_clips(DATA_SET, given.data.absolute())
     counts = Counter(clip.labels[0] for clip in listing.clips)
     words = [label for label in listing.labels if counts[label] >= LEAST_CLIPS]
-    scores: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    scores: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     with TemporaryDirectory() as folder:
         cache, file = Path(folder) / "cache", Path(folder) / "flipped.csv"
         plain = load_corpus(DATA_SET, given.data, labels=words, cache=cache)
@@ -117,18 +118,22 @@ def main() -> None:
                 named = {"audit": np.array([one.recording for one in suspects(said)], int)}
                 if name == "mean of three":
                     named["cleanlab's default"] = by_default(said)
+                    own = said.chances[np.arange(len(targets)), targets]
+                    named["least probable"] = np.argsort(own)
                 for how, found in named.items():
                     hits = wrong[found[: wrong.sum()]]
-                    scores[f"{how}, {name}"].append((right, hits.mean(), hits.sum() / wrong.sum()))
-            scores["chance"].append((1 / len(words), SHARE, SHARE))
+                    score = len(hits), hits.mean(), hits.sum() / wrong.sum()
+                    scores[f"{how}, {name}"].append((right, *score))
+            scores["chance"].append((1 / len(words), wrong.sum(), SHARE, SHARE))
     table = Table(
         title=f"{len(rows):,} clips of {len(words)} words, {wrong.sum()} flipped, mean of "
         f"{given.seeds} draws"
     )
-    for column in ("", "heads are right", "precision", "recall"):
+    for column in ("", "heads are right", "named", "precision", "recall"):
         table.add_column(column, justify="right" if column else "left")
     for name, found in scores.items():
-        table.add_row(name, *(f"{value:.3f}" for value in np.mean(found, axis=0)))
+        right, count, precision, recall = np.mean(found, axis=0)
+        table.add_row(name, f"{right:.3f}", f"{count:.0f}", f"{precision:.3f}", f"{recall:.3f}")
     console.print(table)
 
 

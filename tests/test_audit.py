@@ -134,6 +134,7 @@ def test_what_may_be_wrong_is_listed_with_its_reason(place: Path, recordings: Pa
     assert label["reason"].startswith(f"It sounds like {label['likely']} with a probability of 0.9")
     assert 0 < float(label["chance"]) < 0.05 and label["decision"] == ""
     assert "duplicate 1, silent 1, label 1, cut off 1, clipped 1" in output
+    assert "agree with 96% of the labels" in output
     assert "of validation can be judged" in output and "search.folds=5" in output
     assert f"tune-audio audit mine --apply {run.audit}" in output
 

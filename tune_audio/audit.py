@@ -92,6 +92,12 @@ def _list(folder: RunFolder, space: SearchSpace, console: Console, cache_gb: flo
             found += wrong_labels(predictions, corpus)
         except UserError as error:  # cleanlab is not installed
             say(f"Labels are not judged: {error.message}")
+        if not predictions.several:
+            right = predictions.by_clip.score("val/accuracy")
+            say(
+                f"The models together agree with {right:.0%} of the labels: the fewer, the more of "
+                "what they suspect is right."
+            )
         if predictions.fold is None:
             say(
                 f"Labels of the {len(predictions.by_clip.logits):,} recordings of validation can "
