@@ -15,8 +15,8 @@ PACKAGE = ROOT / "tune_audio"
 # A room imports from itself, from rooms on floors below, and never from one above or beside it.
 FLOORS = [
     {"__main__", "search"},
-    {"cache", "plan", "predict", "retrain", "thresholds", "watch"},
-    {"closing", "detach", "driver"},
+    {"audit", "cache", "plan", "predict", "retrain", "thresholds", "watch"},
+    {"closing", "detach", "driver", "findings"},
     {"claims", "inference"},
     {"tuning", "tracking"},
     {"costs"},

@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": "Measure what a search would take, before it runs.",
     "retrain": "Retrain the best of a search, and test each once.",
     "predict": "Say what a model hears in recordings.",
+    "audit": "List recordings that may be labelled wrong or damaged.",
     "thresholds": "Tune when a model says unknown or silence.",
     "watch": "See how far a search in the background is.",
     "cache": "Show what lies in the cache, or clear it.",

@@ -44,11 +44,12 @@ def as_csv(rows: Iterable[Iterable[object]]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    writer.writerows([as_cell(cell) for cell in row] for row in rows)
     return text.getvalue()
 
 
-def _inert(cell: object) -> object:
+def as_cell(cell: object) -> object:
+    """What a cell of `as_csv` holds."""
     if not isinstance(cell, str | os.PathLike):
         return cell
     text = printable(cell)

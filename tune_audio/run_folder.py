@@ -18,7 +18,7 @@ class RunFolder:
     """The files of one search, all below one folder.
 
     space.yaml, optuna.db, leaderboard.csv, best.yaml, skipped_files.csv, duplicates.csv; trials/
-    while it runs; retrain/FAMILY-N/ with the models.
+    while it runs; retrain/FAMILY-N/ with the models; audit.csv and corrections.csv of an audit.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,6 +30,8 @@ class RunFolder:
         self.claims = self.path / "claims.json"
         self.skipped = self.path / "skipped_files.csv"
         self.duplicates = self.path / "duplicates.csv"
+        self.audit = self.path / "audit.csv"
+        self.corrections = self.path / "corrections.csv"
         self.log = self.path / "search.log"  # of one that was started with --detach
         self.storage = self.path / ".storage"  # where a copy of this folder is kept
         self.trials = self.path / "trials"

@@ -8,8 +8,9 @@ import numpy as np
 from tune_audio.data.clips import Decoding
 from tune_audio.data.columns import columns
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.corrections import corrected
 from tune_audio.data.duplicates.found import recall
-from tune_audio.data.duplicates.sides import join
+from tune_audio.data.duplicates.sides import among, join
 from tune_audio.data.load import find_corpus, list_clips
 from tune_audio.data.selection import select_clips
 from tune_audio.data.windows import check_windows
@@ -43,7 +44,10 @@ def outline(space: SearchSpace, cache: Path, labels: str = "same") -> Corpus:
     options = {name: given[name] for name in dataset_parameters(given["name"]) if name in given}
     listing = list_clips(given["name"], root, **options)
     check_windows(listing, seconds)
-    if given["duplicates"] == "apart" and (pairs := recall(listing, root, cache)):
+    pairs = recall(listing, root, cache) if given["duplicates"] == "apart" else None
+    if given["corrections"] is not None:
+        listing = corrected(listing, root, given["corrections"])
+    if pairs and (pairs := among(listing, root, pairs)):
         listing = join(listing, root, pairs)
     choices = ("labels", "clips_per_label", "split", "split_by", "seed")
     selection = select_clips(listing, root, **{name: given[name] for name in choices})

@@ -17,9 +17,10 @@ from tune_audio.data import DATASETS
 from tune_audio.data.clips import Decoding, Listing, Peak
 from tune_audio.data.content import content_key, describe, recordings, status_of
 from tune_audio.data.corpus import Corpus
+from tune_audio.data.corrections import corrected
 from tune_audio.data.decode import write_corpus
 from tune_audio.data.duplicates.found import Duplicates, search
-from tune_audio.data.duplicates.sides import join
+from tune_audio.data.duplicates.sides import among, join
 from tune_audio.data.progress import say, tracking
 from tune_audio.data.selection import Selection, check_coverage, select_clips
 from tune_audio.data.split import SplitBy
@@ -45,6 +46,7 @@ def load_corpus(
     sample_rate: SampleRate | Literal["auto"] = 16_000,
     peak: Peak = "keep",
     duplicates: Literal["apart", "tell", "ignore"] = "ignore",
+    corrections: str | None = None,
     max_bad_share: Annotated[float, Ge(0), Le(1)] = 0.05,
     seed: int = 0,
     cache: Path,
@@ -57,7 +59,8 @@ def load_corpus(
     `duplicates` are recordings that are equal, copies, or cut from one another, found by what is in
     them: kept "apart", which is on one side of every split (`one_side` says how where the data are
     split already); only told; or not looked for, as it was before they could be, so that a run of
-    then has its corpus still.
+    then has its corpus still. `corrections` is a CSV of recordings that are dropped or have another
+    label (see `corrections.py`); the corpus is another only where it changes something.
 
     The rest of the data set's options go to its listing function. One process decodes while others
     wait for it. Where the cache then has more than `most_bytes` of corpora, those that were not
@@ -78,6 +81,9 @@ def load_corpus(
     try:
         if duplicates != "ignore":
             pairs = search(listing, root, folder, usable_cpus(), progress)
+        if corrections is not None:
+            listing = corrected(listing, root, corrections)
+            pairs = None if pairs is None else among(listing, root, pairs)
         if pairs and duplicates == "apart":
             listing = join(listing, root, pairs)
         selection = select_clips(

@@ -19,7 +19,6 @@ from tune_audio.evidence.intervals import LEVEL, Interval, interval
 from tune_audio.evidence.predictions import Predictions, log_losses
 from tune_audio.evidence.resampled import is_counted, scorer
 from tune_audio.evidence.units import Units, units
-from tune_audio.training.evaluation import logits_of
 from tune_audio.training.metrics import direction
 
 # Of how many models at most, the best by themselves, it is selected.
@@ -106,12 +105,6 @@ class _Pool:
         chances = {name: of[rows] for name, of in self.chances.items()}
         return replace(self, clips=self.clips.take(rows), chances=chances)
 
-    def said(self, chances: np.ndarray) -> Predictions:
-        """Probabilities as predictions; what a loss is of them is the log loss."""
-        targets = self.clips.targets
-        losses = log_losses(targets, chances)
-        return replace(self.clips, logits=logits_of(targets, chances), losses=losses)
-
     def mean(self, weights: Mapping[str, float]) -> np.ndarray:
         """What models say together: probabilities (n, L)."""
         return np.sum([weight * self.chances[name] for name, weight in weights.items()], axis=0)
@@ -119,7 +112,9 @@ class _Pool:
     def best(self) -> str:
         """The model that scores best alone."""
         sign = 1 if direction(self.metric) == "maximize" else -1
-        scores = {name: _score(self.said(of), self.metric) for name, of in self.chances.items()}
+        scores = {
+            name: _score(self.clips.saying(of), self.metric) for name, of in self.chances.items()
+        }
         return max(scores, key=lambda name: sign * scores[name])
 
     def bagged(self) -> dict[str, float]:
@@ -190,7 +185,7 @@ def _cross_fitted(pool: _Pool) -> tuple[Predictions, Predictions]:
         known, unheard = pool.on(rest), pool.on(held)
         mixed[held] = unheard.mean(known.bagged())
         alone[held] = unheard.chances[known.best()]
-    return pool.said(mixed), pool.said(alone)
+    return pool.clips.saying(mixed), pool.clips.saying(alone)
 
 
 def _score(predictions: Predictions, metric: str) -> float:

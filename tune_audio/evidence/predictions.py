@@ -1,12 +1,13 @@
 """What a trial said of the validation clips, small enough to keep for every trial."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from tune_audio.data.corpus import Corpus
-from tune_audio.training.evaluation import Evaluation
+from tune_audio.training.evaluation import Evaluation, logits_of
 from tune_audio.training.metrics import CLIP, METRICS, probabilities, score
 
 
@@ -60,6 +61,11 @@ class Predictions:
         own = self.logits[rows], self.targets[rows], self.recording[rows]
         return Predictions(*own, group=group, fold=fold, losses=losses)
 
+    def saying(self, chances: np.ndarray) -> "Predictions":
+        """Other answers to the same rows: probabilities (n, L), whose loss is the log loss."""
+        losses = log_losses(self.targets, chances)
+        return replace(self, logits=logits_of(self.targets, chances), losses=losses)
+
     def for_metric(self, metric: str) -> tuple["Predictions", str]:
         """The rows that a metric of `training.metrics.names()` judges, and its name in METRICS."""
         name = metric.removeprefix("val/")
@@ -104,6 +110,11 @@ def of_corpus(
         group = np.unique(names, return_inverse=True)[1]
     losses = log_losses(targets, probabilities(targets, logits))
     return Predictions(logits, targets, corpus.recording[rows], group, fold, losses)
+
+
+def averaged(trials: Sequence[Predictions]) -> Predictions:
+    """What trials say together of the same rows in the same order: their mean probabilities."""
+    return trials[0].saying(np.mean([trial.chances for trial in trials], axis=0))
 
 
 def log_losses(targets: np.ndarray, chances: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from tune_audio.data.clips import Clip, Listing
 from tune_audio.data.datasets.download import fetch_archives
 from tune_audio.data.datasets.file_names import FileNames
-from tune_audio.data.datasets.tables import read_rows
+from tune_audio.data.tables import read_rows
 from tune_audio.data.windows import HopSeconds, WindowSeconds, window_starts
 from tune_audio.errors import UserError
 

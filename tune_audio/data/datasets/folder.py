@@ -11,10 +11,10 @@ from annotated_types import Gt, Le
 from tune_audio.data.audio_file import audio_files, is_hidden
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.datasets.file_names import FileNames
-from tune_audio.data.datasets.tables import read_rows
 from tune_audio.data.grouping import find_groups
 from tune_audio.data.names import relative_name
 from tune_audio.data.split import share_of_train
+from tune_audio.data.tables import read_rows
 from tune_audio.data.windows import HopSeconds, WindowSeconds, cut_windows
 from tune_audio.errors import UserError
 from tune_audio.escaping import printable

@@ -10,9 +10,9 @@ from pathlib import Path
 from tune_audio.data.clips import SPLITS, Clip, Listing
 from tune_audio.data.datasets.download import fetch_archives
 from tune_audio.data.datasets.file_names import FileNames
-from tune_audio.data.datasets.tables import read_rows
 from tune_audio.data.names import hash64, relative_name
 from tune_audio.data.split import assign_splits
+from tune_audio.data.tables import read_rows
 from tune_audio.errors import UserError
 
 TRUTH = "FSD50K.ground_truth"

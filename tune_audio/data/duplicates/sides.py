@@ -13,6 +13,12 @@ from tune_audio.data.duplicates.pairs import Pair
 from tune_audio.data.names import hash64, relative_name
 
 
+def among(listing: Listing, root: Path, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of which both recordings are in the listing."""
+    names = {relative_name(clip.path, root) for clip in listing.clips}
+    return [pair for pair in pairs if names.issuperset((pair.file_a, pair.file_b))]
+
+
 def join(listing: Listing, root: Path, pairs: Sequence[Pair]) -> Listing:
     """The listing with `joined` set for clips of recordings that are in pairs.
 

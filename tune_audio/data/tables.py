@@ -1,4 +1,4 @@
-"""CSV tables that data sets come with."""
+"""CSV tables that data sets come with, and that people fill in."""
 
 import csv
 from collections.abc import Iterator, Sequence
