@@ -219,3 +219,20 @@ def test_a_host_that_cannot_reach_the_driver_s_says_so_and_its_trial_is_not_give
     while not (result := trial.step())["done"]:
         time.sleep(0.2)
     assert result["error"] is None and "the driver's host does not answer" in result["trouble"]
+
+
+def test_predictions_of_ended_and_of_stopped_trials_reach_the_driver_s_host(
+    config, job, their_cache, without_the_driver_s_cache
+):
+    job, kept = job | {"test": False}, Path(config["folder"]) / "predictions.npz"
+    trial = start(config, job)
+    trial.step()
+    assert not kept.exists()
+    trial.cleanup()  # stopped after an epoch
+    first = kept.read_bytes()
+    kept.unlink()
+    trial = start(config, job)
+    while not trial.step()["done"]:
+        pass
+    assert kept.exists() and first  # before the trial is told to have ended
+    trial.cleanup()

@@ -58,6 +58,9 @@ class Here:
     def finished(self) -> None:
         """All that a trial leaves is on this host's disk; on the driver's once this returns."""
 
+    def keep(self, file: Path) -> None:
+        """A file that the driver's host is to have before the trial is told to have ended."""
+
     def leave(self) -> None:
         """This host is done with the trial that has entered."""
 
@@ -143,10 +146,14 @@ class Elsewhere:
                 for _ in self.served.send(stream, target):
                     pass
 
+    def keep(self, file: Path) -> None:
+        self._send(file)
+
     def leave(self) -> None:
         self._stop_sending()
         if self._scratch is not None:
-            self._send(self._scratch / PREDICTIONS)  # of a trial that was stopped
+            with contextlib.suppress(OSError):  # the search has ended meanwhile
+                self._send(self._scratch / PREDICTIONS)  # of a trial that was stopped
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._home = self._scratch = None
         self._next_send = 0.0

@@ -18,6 +18,7 @@ from tune_audio.features.store import FeatureStore
 from tune_audio.machine.watchdog import Watchdog
 from tune_audio.training.complexity import milliseconds, multiply_adds, parameter_counts
 from tune_audio.training.folds import CrossValidation
+from tune_audio.training.kept import FILE as PREDICTIONS
 from tune_audio.training.kept import Kept
 from tune_audio.training.learner import DivergedError, Learner
 from tune_audio.training.learners import make_learner
@@ -171,6 +172,8 @@ class AudioTrial(tune.Trainable):
             self.home.finished()
             extra["model_folder"] = str(Path(self.config["folder"]) / MODEL)
         else:
+            assert self.folder is not None
+            self.home.keep(self.folder / PREDICTIONS)
             scores = learner.validation_scores()
             extra |= {name: scores[name] for name in scores.keys() - self.epochs[-1].keys()}
         return extra
