@@ -30,7 +30,10 @@ class Classifier:
         self.clip_samples, self.sample_rate = config["clip_samples"], config["sample_rate"]
         self.peak: Peak = config["extra"].get("peak", "keep")
         given = config["extra"].get("calibration")
-        self.calibration = Calibration(**given) if given else None
+        self.calibration = None
+        if given:
+            numbers = tuple(given["scale"]), tuple(given["shift"])
+            self.calibration = Calibration(given["kind"], *numbers)
         self.multi_label = bool(config["extra"].get("multi_label", False))
         self.demonstration = bool(config["extra"].get("demonstration", False))
 
