@@ -59,7 +59,7 @@ def retrain(
     What was retrained already is not run again.
     """
     folder, console = RunFolder.find(runs_folder(), run), make_console()
-    space = load_space(str(folder.space), overrides)
+    space = load_space(str(folder.space), overrides, of_run=True)
     if space.retrain is None:
         raise UserError(f"{folder.space}: retrain is null; say --set retrain.labels=all, or same")
     corpus = open_data(space, console, cache_gb)

@@ -112,6 +112,7 @@ def search(
         changes,
         models=models.split(",") if models else None,
         checkpoints=dict(map(family_checkpoint, checkpoints)),
+        of_run=resume is not None,
     )
     if download:
         chosen = chosen.with_data_root(_download(chosen))

@@ -8,6 +8,7 @@ import pytest
 from tune_audio.errors import UserError
 from tune_audio.models import MODELS
 from tune_audio.space import list_spaces, load_space
+from tune_audio.space.yaml_text import write_yaml
 from tune_audio.training.train_params import TrainParams
 
 
@@ -229,3 +230,15 @@ def test_with_data_root_changes_nothing_else(load):
     moved = space.with_data_root(Path("/somewhere"))
     assert moved.data == {"name": "tones", "root": "/somewhere"}
     assert (moved.families, moved.search) == (space.families, space.search)
+
+
+def test_a_run_of_before_is_retrained_as_it_was(tmp_path):
+    space = load_space("own")
+    assert space.retrain.train_on == "auto"
+    written = space.to_dict()
+    del written["retrain"]["train_on"]
+    (tmp_path / "space.yaml").write_text(write_yaml(written))
+    assert load_space(tmp_path / "space.yaml", of_run=True).retrain.train_on == "train"
+    assert load_space(tmp_path / "space.yaml").retrain.train_on == "auto"
+    (tmp_path / "space.yaml").write_text(space.to_yaml())
+    assert load_space(tmp_path / "space.yaml", of_run=True) == space

@@ -41,6 +41,7 @@ def load_space(
     *,
     models: Sequence[str] | None = None,
     checkpoints: Mapping[str, str] | None = None,
+    of_run: bool = False,
 ) -> SearchSpace:
     """Read a space by its name or its file, change it, and check it.
 
@@ -48,6 +49,8 @@ def load_space(
     Hyperparameters take "a.b=1e-3,1e-4" for a list, too: no shell on the way breaks it.
     models: only these families; what the others need is not imported.
     checkpoints: of some families, instead of what the space says.
+    of_run: it is a run's space.yaml, where what an earlier version did not write down means what
+    that version did.
 
     Raises UserError: no such space, no YAML, an override that leads nowhere, or all the mistakes
     in what the space says.
@@ -58,6 +61,8 @@ def load_space(
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({error})") from None
     raw = read_yaml(text, str(path))
+    if of_run:
+        _as_meant(raw)
     for override in overrides:
         raw = _apply(raw, override)
         _check_effect(raw, override if isinstance(override, str) else override[0])
@@ -68,6 +73,12 @@ def load_space(
             raise UserError(f"--checkpoint: {family!r}: {problem}")
         raw = _apply(raw, (f"models.{family}.checkpoint", checkpoint))
     return SearchSpace.from_dict(raw, name=path.stem, models=models)
+
+
+def _as_meant(raw: Any) -> None:
+    retrain = raw.get("retrain") if isinstance(raw, dict) else None
+    if isinstance(retrain, dict):
+        retrain.setdefault("train_on", "train")
 
 
 def _find(name_or_path: str | Path) -> Path:
