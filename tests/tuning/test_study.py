@@ -147,6 +147,7 @@ def test_what_a_killed_driver_left_of_an_ended_trial_is_cleared_up(tone_corpus, 
     left = tmp_path / "trials" / ended
     left.mkdir(parents=True)
     (left / "checkpoint.pt").touch()
+    (left / "hanging.txt").touch()
     run_all(storage, tone_corpus, tmp_path)
     left = [path for path in (tmp_path / "trials").rglob("*") if path.is_file()]
     assert [path.name for path in left] == ["predictions.npz"]  # of the one that was run

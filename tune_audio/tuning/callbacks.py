@@ -15,7 +15,7 @@ from tune_audio.training.kept import FILE as PREDICTIONS
 from tune_audio.training.metrics import direction
 from tune_audio.tuning.searcher import StudySearcher
 from tune_audio.tuning.storage import Storage
-from tune_audio.tuning.trial import CHECKPOINT
+from tune_audio.tuning.trial import CHECKPOINT, HANGING
 
 MOST_STOPPED = 20  # trials a family whose predictions are kept although they were stopped
 
@@ -24,6 +24,9 @@ def clear_up(trial_folder: Path) -> None:
     """Remove what an ended trial needs no more; predictions, a model, an error are kept."""
     for file in (trial_folder / CHECKPOINT, *trial_folder.glob(".*.partial")):
         file.unlink(missing_ok=True)
+    hanging = trial_folder / HANGING
+    if hanging.exists() and not hanging.stat().st_size:  # whoever wrote it was killed
+        hanging.unlink()
     with contextlib.suppress(OSError):
         trial_folder.rmdir()
 
